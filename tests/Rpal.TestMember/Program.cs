@@ -1,0 +1,6 @@
+namespace Rpal.TestMember;
+
+internal static class Program
+{
+    private static int Main() => 0;
+}
