@@ -1,0 +1,39 @@
+using System.Runtime.InteropServices;
+
+namespace Rpal.Machine.Blocks;
+
+/// <summary>The first page of the family region. Written by the host before any member starts, read by all.</summary>
+/// <remarks><code>
+///   0 magic u64            8 abi u32          12 host pid i32
+///  16 directory sequence u32 (futex: bumped by the host at every change of the directory)
+///  20 spin limit, cycles u32                  24 TSC ticks per second u64
+///  32 code base u64       40 code length u64  48 routine addresses u64[32]
+/// 304 inject signal u32   308 zero            312 point hits u32[64]
+/// 568 address of each member's signal trampoline u64[40]
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal unsafe struct FamilyHeader
+{
+    public const int SizeBytes = 4096;
+    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, PointHitsOffset = 312, PointCapacity = 64;
+
+    [FieldOffset(0)] public ulong Magic;
+    [FieldOffset(8)] public uint AbiVersion;
+    [FieldOffset(12)] public int HostPid;
+    [FieldOffset(16)] public uint DirectorySequence;
+    [FieldOffset(SpinLimitOffset)] public uint SpinLimitCycles;
+    [FieldOffset(24)] public ulong TscPerSecond;
+    [FieldOffset(32)] public nint CodeBase;
+    [FieldOffset(40)] public long CodeLengthBytes;
+    [FieldOffset(RoutinesOffset)] public fixed long Routines[32];
+    [FieldOffset(InjectSignalOffset)] public uint InjectSignal;
+    [FieldOffset(PointHitsOffset)] public fixed uint PointHits[PointCapacity];
+
+    [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];
+
+    public readonly nint Address(Routine routine) => (nint)Routines[(int)routine];
+
+    public static FamilyHeader* At => (FamilyHeader*)FamilyLayout.FamilyBase;
+
+    public static ServiceEntry* Service(int index) => (ServiceEntry*)(FamilyLayout.FamilyBase + FamilyLayout.DirectoryOffset) + index;
+}

@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+
+namespace Rpal.Machine.Blocks;
+
+/// <summary>Life of a member, as others see it.</summary>
+internal enum MemberState : uint
+{
+    /// <summary>No process.</summary>
+    Free = 0,
+
+    /// <summary>Its process runs.</summary>
+    Running = 1,
+
+    /// <summary>Its process is gone: whoever holds one of its contexts gives it up.</summary>
+    Gone = 2,
+}
+
+/// <summary>One member: its process, its signal actions and the mailbox of its agent thread.</summary>
+/// <remarks>Written by the host, the agent's reply by the agent. Read by the trampolines of every member.
+/// <code>
+///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32
+///  32 agent word u32 (futex)   40 agent system call u64   48 its arguments u64[4]   80 its result i64
+/// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
+/// 1024 action records, 32 bytes each: handler, flags, restorer, mask
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal unsafe struct MemberBlock
+{
+    public const int SizeBytes = 0x1_0000;
+    public const int
+        PidOffset = 16, StateOffset = 20, AgentWordOffset = 32, AgentCallOffset = 40, AgentArgumentsOffset = 48, AgentResultOffset = 80,
+        ActionsOffset = 128, ActionRecordsOffset = 1024;
+
+    /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
+    public const int ActionRecordCount = 1024;
+
+    /// <summary>Values of <see cref="AgentWord"/>.</summary>
+    public const uint AgentIdle = 0, AgentAsked = 1, AgentDone = 2;
+
+    [FieldOffset(0)] public ulong Magic;
+    [FieldOffset(8)] public uint AbiVersion;
+    [FieldOffset(12)] public int Index;
+    [FieldOffset(PidOffset)] public int Pid;
+    [FieldOffset(StateOffset)] public MemberState State;
+    [FieldOffset(24)] public uint Attached;
+    [FieldOffset(AgentWordOffset)] public uint AgentWord;
+    [FieldOffset(AgentCallOffset)] public long AgentCall;
+    [FieldOffset(AgentArgumentsOffset)] public fixed long AgentArguments[4];
+    [FieldOffset(AgentResultOffset)] public long AgentResult;
+    [FieldOffset(ActionsOffset)] public fixed long Actions[65];
+
+    public static MemberBlock* At(int index) => (MemberBlock*)FamilyLayout.MemberArea(index);
+
+    public static ThreadBlock* Thread(int member, int index) => (ThreadBlock*)(FamilyLayout.MemberArea(member) + FamilyLayout.ThreadBlocksOffset) + index;
+
+    public static ReceiverBlock* Receiver(int member, int index) => (ReceiverBlock*)(FamilyLayout.MemberArea(member) + FamilyLayout.ReceiversOffset) + index;
+
+    public static byte* ErrorText(int member, int index) => (byte*)(FamilyLayout.MemberArea(member) + FamilyLayout.ErrorTextsOffset + (long)index * FamilyLayout.ErrorTextBytes);
+
+    public static nint Parking(int member, int index) => (nint)(FamilyLayout.MemberArea(member) + FamilyLayout.ParkingOffset + (long)index * FamilyLayout.ParkingBytes);
+}

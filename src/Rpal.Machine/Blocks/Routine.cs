@@ -1,0 +1,34 @@
+namespace Rpal.Machine.Blocks;
+
+/// <summary>The emitted routines, as numbered in the family header's address table.</summary>
+internal enum Routine
+{
+    /// <summary><c>int call(ThreadBlock* sender, ReceiverBlock* receiver, CallFrame* frame)</c>: a <see cref="CallResult"/>.</summary>
+    Call,
+
+    /// <summary><c>void wait(ReceiverBlock*)</c>: parks the calling thread as receiver, until it is stopped.</summary>
+    Wait,
+
+    /// <summary><c>int arm(ThreadBlock*)</c>: GS and Syscall User Dispatch for the calling kernel thread; 0 or -errno.</summary>
+    Arm,
+
+    /// <summary><c>void agent(MemberBlock*)</c>: does system calls that the host asks of the member's process; never returns.</summary>
+    Agent,
+
+    /// <summary><c>ulong tsc()</c>: the time stamp counter.</summary>
+    Tsc,
+
+    /// <summary><c>int floor(ThreadBlock*, ReceiverBlock*, CallFrame*, long rounds)</c>: calls in a bare loop; rounds not answered.</summary>
+    Floor,
+
+    /// <summary>A handler that returns at once, for <see cref="Floor"/>.</summary>
+    EmptyHandler,
+
+    /// <summary><c>int spawn(SpawnBlock*)</c>: clones a member's task; its pid or -errno. For the host.</summary>
+    Spawn,
+
+    /// <summary>rt_sigreturn, as SA_RESTORER wants it.</summary>
+    Restorer,
+
+    Count,
+}

@@ -1,0 +1,42 @@
+using System.Runtime.InteropServices;
+
+namespace Rpal.Machine.Blocks;
+
+/// <summary>Life of a service in the directory.</summary>
+internal enum ServiceState : uint
+{
+    /// <summary>Entry not in use.</summary>
+    Free = 0,
+
+    /// <summary>Registered; its methods are being added.</summary>
+    Disabled = 1,
+
+    /// <summary>Can be called.</summary>
+    Enabled = 2,
+
+    /// <summary>Closed, or its process is gone. The entry is not used again while connections may hold it.</summary>
+    Gone = 3,
+}
+
+/// <summary>One service in the family's directory. Written by the host, the receiver list by the owner before it enables.</summary>
+/// <remarks><code>
+///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 zero
+/// 32 waiting senders u32 (any sender adds and takes)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
+/// 64 name u8[96], UTF-8   160 zero   256 receivers u64[64]
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal unsafe struct ServiceEntry
+{
+    public const int SizeBytes = 1024;
+    public const int WaitersOffset = 32, ReadySequenceOffset = 36, NameCapacityBytes = 96;
+
+    [FieldOffset(0)] public ServiceState State;
+    [FieldOffset(4)] public int ReceiverCount;
+    [FieldOffset(8)] public ulong Key;
+    [FieldOffset(16)] public int Member;
+    [FieldOffset(20)] public int NameLengthBytes;
+    [FieldOffset(WaitersOffset)] public uint Waiters;
+    [FieldOffset(ReadySequenceOffset)] public uint ReadySequence;
+    [FieldOffset(64)] public fixed byte Name[NameCapacityBytes];
+    [FieldOffset(256)] public fixed long Receivers[FamilyLayout.ReceiversPerService];
+}

@@ -1,0 +1,56 @@
+using System.Runtime.InteropServices;
+
+namespace Rpal.Machine.Blocks;
+
+/// <summary>
+/// One armed thread, in its two roles: the kernel thread (found through GS, which stays with it while FS follows the user
+/// context) and the sender (the user context that waits while its kernel thread executes a receiver's).
+/// </summary>
+/// <remarks>
+/// Never unmapped while the family lives, so that a late reader finds a word, not a fault. Written by its own thread and by
+/// whoever runs foreign on it; <c>Reply</c> also by a receiver's own kernel thread and the host.
+/// <code>
+/// kernel thread   0 self u64   8 current receiver u64   16 selector u8   24 parked receiver u64
+///                32 tid i32   36 pid i32   40 member u64   48 inject countdown u32   52 inject reload u32
+/// sender         64 rsp u64   72 fs u64   80 own receiver u64   88 reply u32   92 spin budget u32
+///                96 mxcsr u32   100 x87 control u16   104 error text u64   112 index u32
+///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
+///               answer to an earlier call can never be taken for this one's.
+///               128 last receiver of each service u8[64] (service index modulo 64)
+/// counters      192 signals handed on u64   200 requeued u64
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal unsafe struct ThreadBlock
+{
+    public const int SizeBytes = 256;
+    public const int
+        SelfOffset = 0, CurrentOffset = 8, SelectorOffset = 16, ParkedOffset = 24, TidOffset = 32, PidOffset = 36, MemberOffset = 40,
+        InjectCountdownOffset = 48, InjectReloadOffset = 52,
+        RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
+        SignalsOffset = 192, RequeuedOffset = 200;
+
+    [FieldOffset(SelfOffset)] public ThreadBlock* Self;
+    [FieldOffset(CurrentOffset)] public ReceiverBlock* Current;
+    [FieldOffset(SelectorOffset)] public ulong Selector;
+    [FieldOffset(ParkedOffset)] public ReceiverBlock* Parked;
+    [FieldOffset(TidOffset)] public int Tid;
+    [FieldOffset(PidOffset)] public int Pid;
+    [FieldOffset(MemberOffset)] public MemberBlock* Member;
+    [FieldOffset(InjectCountdownOffset)] public uint InjectCountdown;
+    [FieldOffset(InjectReloadOffset)] public uint InjectReload;
+
+    [FieldOffset(RspOffset)] public nint Rsp;
+    [FieldOffset(FsOffset)] public nint Fs;
+    [FieldOffset(OwnReceiverOffset)] public ReceiverBlock* OwnReceiver;
+    [FieldOffset(ReplyOffset)] public uint Reply;
+    [FieldOffset(SpinBudgetOffset)] public uint SpinBudgetCycles;
+    [FieldOffset(MxcsrOffset)] public uint Mxcsr;
+    [FieldOffset(X87ControlOffset)] public ushort X87Control;
+    [FieldOffset(104)] public byte* ErrorText;
+    [FieldOffset(112)] public int Index;
+    [FieldOffset(128)] public fixed byte LastReceiver[LastReceiverCount];
+    public const int LastReceiverCount = 64;
+
+    [FieldOffset(SignalsOffset)] public ulong Signals;
+    [FieldOffset(RequeuedOffset)] public ulong Requeued;
+}

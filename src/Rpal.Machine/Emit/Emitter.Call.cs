@@ -1,0 +1,177 @@
+using Rpal.Machine.Blocks;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Rpal.Machine.Emit;
+
+internal sealed partial class Emitter
+{
+    /// <summary>MXCSR bits that the ABI gives to the program: masks, rounding, flush and denormals. The rest are sticky flags.</summary>
+    private const int MxcsrControlBits = 0xFFC0, MxcsrDefault = 0x1F80, X87ControlDefault = 0x37F;
+
+    /// <summary>
+    /// The call and its answer. In: rdi = the sender's thread block, rsi = receiver, rdx = call frame.
+    /// Out: eax = <see cref="CallResult"/>. The handler gets rdi = call frame, rsi = receiver, on the receiver's stack and FS.
+    /// </summary>
+    /// <remarks><code>
+    ///  sender's stack, FS            receiver's stack, FS
+    ///  claim
+    ///  ── entry range: block says foreign, context does not yet ──
+    ///  ─────────────────────────────► handler
+    ///  ── exit range: decided to answer, context still the receiver's ──
+    ///  ◄─────────────────────────────
+    ///  Ready is stored only here, when the receiver's stack is no longer in use
+    /// </code>
+    /// SYNC receiver-ready: the claim (lock cmpxchg) pairs with the Ready stores here, in <see cref="EmitWait"/> and in the
+    /// trampolines' rollback. Lazily switched, the handler returns on its own kernel thread: <c>gs:current</c> differs, and the
+    /// answer goes through <c>answer_home</c>.
+    /// </remarks>
+    private void EmitCall()
+    {
+        Begin(Routine.Call, "call");
+        PushCalleeSaved();
+        c.stmxcsr(__dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
+        c.fnstcw(__word_ptr[rdi + ThreadBlock.X87ControlOffset]);
+        c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
+        c.mov(eax, __dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
+        c.and(eax, MxcsrControlBits);
+        c.cmp(eax, MxcsrDefault);
+        c.jne(L("call_own_rounding"));
+        c.cmp(__word_ptr[rdi + ThreadBlock.X87ControlOffset], X87ControlDefault);
+        c.jne(L("call_own_rounding"));
+
+        Here("entry_retry");
+        c.mov(eax, (int)ReceiverState.Ready);
+        c.mov(ecx, (int)ReceiverState.Foreign);
+        c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
+        c.jne(L("not_ready"));
+        c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
+        c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
+
+        Point("entry_selector");                                 // rolled back up to entry_end: nothing of the receiver was touched
+        c.mov(__byte_ptr.gs[ThreadBlock.SelectorOffset], 1);
+        Point("entry_fs_load");
+        c.mov(rax, __[rsi + ReceiverBlock.FsOffset]);
+        Point("entry_fs");
+        c.wrfsbase(rax);
+        Point("entry_rsp");
+        c.mov(rsp, __[rsi + ReceiverBlock.RspOffset]);
+        Here("entry_end");
+
+        c.mov(rdi, rdx);
+        c.mov(rbx, rsi);
+        c.call(__qword_ptr[rsi + ReceiverBlock.HandlerOffset]);
+
+        Here("exit_check");
+        c.cmp(rbx, Gs(ThreadBlock.CurrentOffset));
+        Point("exit_branch");                                    // from here the decision may be stale: undone up to exit_done
+        c.jne(L("answer_home"));
+        Point("exit_sender");
+        c.mov(rsi, __[rbx + ReceiverBlock.SenderOffset]);
+        Point("exit_nested_compare");
+        c.cmp(rsi, Gs(ThreadBlock.SelfOffset));
+        Point("exit_nested_branch");
+        c.jne(L("nested_fs_load"));
+        Point("exit_selector");
+        c.mov(__byte_ptr.gs[ThreadBlock.SelectorOffset], 0);
+        Point("exit_fs_load");
+        c.mov(rax, __[rsi + ThreadBlock.FsOffset]);
+        Point("exit_fs");
+        c.wrfsbase(rax);
+        Point("exit_rsp");
+        c.mov(rsp, __[rsi + ThreadBlock.RspOffset]);
+        Point("exit_done");                                      // the sender's stack and FS are in place: completed
+        c.mov(Gs(ThreadBlock.CurrentOffset), 0);
+        Point("exit_ready");
+        c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        Here("exit_end");
+        c.mov(rcx, __[rbx + ReceiverBlock.ServiceOffset]);
+        c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
+        c.jne(L("exit_wake_waiters"));
+        Here("exit_return");
+        PopCalleeSaved();
+        c.mov(eax, (int)CallResult.Answered);
+        c.ret();
+
+        // The sender is itself a receiver that runs foreign here: the kernel thread stays foreign, one level less.
+        Point("nested_fs_load");
+        c.mov(rax, __[rsi + ThreadBlock.FsOffset]);
+        Point("nested_fs");
+        c.wrfsbase(rax);
+        Point("nested_receiver");
+        c.mov(rax, __[rsi + ThreadBlock.OwnReceiverOffset]);
+        Point("nested_rsp");
+        c.mov(rsp, __[rsi + ThreadBlock.RspOffset]);
+        Point("nested_done");
+        c.mov(Gs(ThreadBlock.CurrentOffset), rax);
+        Point("nested_ready");
+        c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.jmp(L("exit_end"));
+
+        // SYNC receiver-waiters: pairs with CallWait in Rpal: it announces itself, runs a membarrier, then looks for a Ready receiver.
+        Here("exit_wake_waiters");
+        EmitWakeWaiters();
+        c.jmp(L("exit_return"));
+
+        Here("not_ready");
+        c.or(eax, (int)CallResult.NotReady);
+        PopCalleeSaved();
+        c.ret();
+
+        // A receiver always starts with the ABI's rounding and masks; a sender that changed its own gets them back.
+        Here("call_own_rounding");
+        c.sub(rsp, 24);
+        c.mov(eax, __dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
+        c.mov(__dword_ptr[rsp], eax);
+        c.movzx(eax, __word_ptr[rdi + ThreadBlock.X87ControlOffset]);
+        c.mov(__dword_ptr[rsp + 4], eax);
+        c.mov(__dword_ptr[rsp + 8], MxcsrDefault);
+        c.mov(__dword_ptr[rsp + 12], X87ControlDefault);
+        c.ldmxcsr(__dword_ptr[rsp + 8]);
+        c.fldcw(__word_ptr[rsp + 12]);
+        c.call(L("call"));
+        c.ldmxcsr(__dword_ptr[rsp]);
+        c.fldcw(__word_ptr[rsp + 4]);
+        c.add(rsp, 24);
+        PopCalleeSaved();
+        c.ret();
+    }
+
+    /// <summary>rcx = service entry with waiting senders: bumps the sequence that they sleep on. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
+    private void EmitWakeWaiters()
+    {
+        c.lea(rdi, __[rcx + ServiceEntry.ReadySequenceOffset]);
+        c.@lock.inc(__dword_ptr[rdi]);
+        FutexWake(int.MaxValue);
+    }
+
+    /// <summary>A bare loop over <c>call</c>, for the floor figure. In: as call, rcx = rounds. Out: eax = rounds not answered.</summary>
+    private void EmitFloor()
+    {
+        Begin(Routine.Floor, "floor");
+        PushCalleeSaved();
+        c.mov(r12, rdi);
+        c.mov(r13, rsi);
+        c.mov(r14, rdx);
+        c.mov(r15, rcx);
+        c.xor(ebx, ebx);
+        c.sub(rsp, 8);
+        Here("floor_loop");
+        c.mov(rdi, r12);
+        c.mov(rsi, r13);
+        c.mov(rdx, r14);
+        c.call(L("call"));
+        c.cmp(eax, (int)CallResult.Answered);
+        c.setne(al);
+        c.movzx(eax, al);
+        c.add(ebx, eax);
+        c.dec(r15);
+        c.jne(L("floor_loop"));
+        c.mov(eax, ebx);
+        c.add(rsp, 8);
+        PopCalleeSaved();
+        c.ret();
+
+        Begin(Routine.EmptyHandler, "empty_handler");
+        c.ret();
+    }
+}

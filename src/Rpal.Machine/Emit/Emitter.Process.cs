@@ -1,0 +1,147 @@
+using Rpal.Machine.Blocks;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Rpal.Machine.Emit;
+
+internal sealed partial class Emitter
+{
+    /// <summary>
+    /// Clones a member's task. In: rdi = <see cref="SpawnBlock"/>. Out: eax = pid or -errno. The task does the block's steps, in
+    /// raw system calls because it still has the host's FS, and jumps to the program.
+    /// </summary>
+    private void EmitSpawn()
+    {
+        Begin(Routine.Spawn, "spawn");
+        c.push(rbx);
+        c.push(r12);
+        c.mov(rbx, rdi);
+        c.push(-1);
+        c.mov(rsi, rsp);                                         // no handler of the host may run in the task: block all around clone
+        c.lea(rdx, __[rbx + SpawnBlock.MaskOffset]);
+        c.mov(edi, SystemCall.SetMask);
+        c.mov(r10d, SystemCall.SignalSetBytes);
+        c.mov(eax, SystemCall.RtSigprocmask);
+        c.syscall();
+        c.mov(edi, SystemCall.CloneVm | SystemCall.CloneFiles | SystemCall.SigChld);
+        c.mov(rsi, __[rbx + SpawnBlock.StackOffset]);
+        c.xor(edx, edx);
+        c.xor(r10d, r10d);
+        c.xor(r8d, r8d);
+        c.mov(eax, SystemCall.Clone);
+        c.syscall();
+        c.test(rax, rax);
+        c.je(L("spawn_task"));
+        c.mov(r12, rax);
+        c.lea(rsi, __[rbx + SpawnBlock.MaskOffset]);
+        EmitSetMask();
+        c.mov(rax, r12);
+        c.add(rsp, 8);
+        c.pop(r12);
+        c.pop(rbx);
+        c.ret();
+
+        Here("spawn_task");
+        c.mov(r12, __[rbx + SpawnBlock.StepsOffset]);
+        c.xor(r13d, r13d);
+        Here("spawn_step");
+        c.cmp(r13, __[rbx + SpawnBlock.StepCountOffset]);
+        c.jae(L("spawn_jump"));
+        c.mov(rdi, __[r12 + SpawnStep.ArgumentsOffset]);
+        c.mov(rsi, __[r12 + SpawnStep.ArgumentsOffset + 8]);
+        c.mov(rdx, __[r12 + SpawnStep.ArgumentsOffset + 16]);
+        c.mov(r10, __[r12 + SpawnStep.ArgumentsOffset + 24]);
+        c.mov(r8, __[r12 + SpawnStep.ArgumentsOffset + 32]);
+        c.mov(rax, __[r12 + SpawnStep.NumberOffset]);
+        c.syscall();
+        c.mov(__[r12 + SpawnStep.ResultOffset], rax);
+        c.test(rax, rax);
+        c.jns(L("spawn_next"));
+        c.cmp(__qword_ptr[r12 + SpawnStep.RequiredOffset], 0);
+        c.je(L("spawn_next"));
+        c.mov(__dword_ptr[rbx + SpawnBlock.FailedStepOffset], r13d);
+        c.mov(__dword_ptr[rbx + SpawnBlock.WordOffset], (int)SpawnBlock.Failed);
+        c.lea(rdi, __[rbx + SpawnBlock.WordOffset]);
+        FutexWake(1);
+        c.mov(edi, 127);
+        c.mov(eax, SystemCall.ExitGroup);
+        c.syscall();
+        Here("spawn_next");
+        c.add(r12, SpawnStep.SizeBytes);
+        c.inc(r13);
+        c.jmp(L("spawn_step"));
+
+        Here("spawn_jump");
+        c.mov(r12, __[rbx + SpawnBlock.EntryOffset]);            // the host frees the block once it sees Started
+        c.mov(r13, __[rbx + SpawnBlock.InitialRspOffset]);
+        c.mov(rsp, r13);
+        c.mov(__dword_ptr[rbx + SpawnBlock.WordOffset], (int)SpawnBlock.Started);
+        c.lea(rdi, __[rbx + SpawnBlock.WordOffset]);
+        FutexWake(1);
+        c.xor(eax, eax);
+        c.wrfsbase(rax);
+        c.wrgsbase(rax);
+        c.mov(rcx, r12);
+        c.xor(ebx, ebx);
+        c.xor(ebp, ebp);
+        c.xor(edx, edx);
+        c.xor(esi, esi);
+        c.xor(edi, edi);
+        c.xor(r12d, r12d);
+        c.xor(r13d, r13d);
+        c.jmp(rcx);
+    }
+
+    /// <summary>Arms the calling kernel thread. In: rdi = its thread block with tid, pid and member set. Out: eax = 0 or -errno.</summary>
+    private void EmitArm()
+    {
+        Begin(Routine.Arm, "arm");
+        c.mov(__[rdi + ThreadBlock.SelfOffset], rdi);
+        c.rdfsbase(rax);
+        c.mov(__[rdi + ThreadBlock.FsOffset], rax);
+        c.mov(r9, rdi);
+        c.lea(r8, __[r9 + ThreadBlock.SelectorOffset]);
+        c.mov(edi, SystemCall.PrSetSyscallUserDispatch);
+        c.mov(esi, SystemCall.DispatchOn);
+        c.mov(rdx, FamilyLayout.CodeBase);
+        c.mov(r10d, (int)FamilyLayout.CodeBytes);
+        c.mov(eax, SystemCall.Prctl);
+        c.syscall();
+        c.test(eax, eax);
+        c.jne(L("arm_failed"));
+        c.wrgsbase(r9);
+        Here("arm_failed");
+        c.ret();
+
+        Begin(Routine.Tsc, "tsc");
+        ReadTsc();
+        c.ret();
+    }
+
+    /// <summary>A thread of the member that does system calls for the host: signal actions belong to the process. In: rdi = member. Never returns.</summary>
+    private void EmitAgent()
+    {
+        Begin(Routine.Agent, "agent");
+        c.push(rbx);
+        c.mov(rbx, rdi);
+        Here("agent_look");
+        c.mov(edx, __dword_ptr[rbx + MemberBlock.AgentWordOffset]);
+        c.cmp(edx, (int)MemberBlock.AgentAsked);
+        c.je(L("agent_call"));
+        c.lea(rdi, __[rbx + MemberBlock.AgentWordOffset]);
+        c.xor(r10d, r10d);
+        FutexWait();
+        c.jmp(L("agent_look"));
+        Here("agent_call");
+        c.mov(rdi, __[rbx + MemberBlock.AgentArgumentsOffset]);
+        c.mov(rsi, __[rbx + MemberBlock.AgentArgumentsOffset + 8]);
+        c.mov(rdx, __[rbx + MemberBlock.AgentArgumentsOffset + 16]);
+        c.mov(r10, __[rbx + MemberBlock.AgentArgumentsOffset + 24]);
+        c.mov(rax, __[rbx + MemberBlock.AgentCallOffset]);
+        c.syscall();
+        c.mov(__[rbx + MemberBlock.AgentResultOffset], rax);
+        c.mov(__dword_ptr[rbx + MemberBlock.AgentWordOffset], (int)MemberBlock.AgentDone);
+        c.lea(rdi, __[rbx + MemberBlock.AgentWordOffset]);
+        FutexWake(1);
+        c.jmp(L("agent_look"));
+    }
+}

@@ -1,0 +1,51 @@
+using Iced.Intel;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Machine.Emit;
+
+/// <summary>The family's machine code, assembled for its one address.</summary>
+internal sealed class MachineCode
+{
+    private MachineCode(byte[] bytes, IReadOnlyDictionary<Routine, long> routines, long[] trampolines, IReadOnlyDictionary<string, long> labels, IReadOnlyList<string> points)
+    {
+        Bytes = bytes;
+        Routines = routines;
+        Trampolines = trampolines;
+        Labels = labels;
+        Points = points;
+    }
+
+    public byte[] Bytes { get; }
+
+    /// <summary>Address of each routine.</summary>
+    public IReadOnlyDictionary<Routine, long> Routines { get; }
+
+    /// <summary>Address of each member's signal trampoline.</summary>
+    public IReadOnlyList<long> Trampolines { get; }
+
+    /// <summary>Address of each label, for the listing.</summary>
+    public IReadOnlyDictionary<string, long> Labels { get; }
+
+    /// <summary>Names of the numbered points.</summary>
+    public IReadOnlyList<string> Points { get; }
+
+    /// <summary>Assembles the code.</summary>
+    /// <param name="inject">Test builds: a breakpoint before every numbered point.</param>
+    /// <exception cref="InvalidOperationException">It does not fit the region set aside for it.</exception>
+    public static MachineCode Assemble(bool inject = false) => new Emitter(inject).Assemble();
+
+    internal static MachineCode Create(Assembler assembler, IReadOnlyDictionary<Routine, Label> routines, Label[] trampolines, IReadOnlyDictionary<string, Label> labels, IReadOnlyList<string> points)
+    {
+        using var stream = new MemoryStream();
+        AssemblerResult result = assembler.Assemble(new StreamCodeWriter(stream), (ulong)FamilyLayout.CodeBase, BlockEncoderOptions.ReturnNewInstructionOffsets);
+        byte[] bytes = stream.ToArray();
+        return bytes.Length <= FamilyLayout.CodeBytes
+            ? new MachineCode(
+                bytes,
+                routines.ToDictionary(r => r.Key, r => (long)result.GetLabelRIP(r.Value)),
+                [.. trampolines.Select(t => (long)result.GetLabelRIP(t))],
+                labels.ToDictionary(l => l.Key, l => (long)result.GetLabelRIP(l.Value)),
+                points)
+            : throw new InvalidOperationException($"The machine code is {bytes.Length} bytes, the region for it {FamilyLayout.CodeBytes} (FamilyLayout.CodeBytes).");
+    }
+}

@@ -1,0 +1,47 @@
+namespace Rpal.Machine.Emit;
+
+/// <summary>System call numbers and constants as the machine code uses them. Source: asm/unistd_64.h, linux/futex.h, linux/prctl.h.</summary>
+internal static class SystemCall
+{
+    public const int RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, Clone = 56, Prctl = 157, ArchPrctl = 158, GetTid = 186, Futex = 202,
+        ExitGroup = 231, Tgkill = 234, RtTgsigqueueinfo = 297, Sigaltstack = 131;
+
+    public const int FutexWaitPrivate = 0x80, FutexWakePrivate = 0x81;
+    public const int SetMask = 2, SignalSetBytes = 8;
+    public const int PrSetSyscallUserDispatch = 59, DispatchOn = 1;
+    public const int CloneVm = 0x100, CloneFiles = 0x400, SigChld = 17;
+
+    /// <summary>Signals that an instruction causes; the instruction repeats when its frame is resumed.</summary>
+    public const int SigIll = 4, SigTrap = 5, SigBus = 7, SigFpe = 8, SigSegv = 11, SigSys = 31;
+
+    /// <summary>The activation signal of CoreCLR (SIGRTMIN of glibc). Its handler ignores it when another process sent it, so it
+    /// serves to evict a foreign context from a kernel thread of any member that calls.</summary>
+    public const int Activation = 34;
+
+    /// <summary>si_code of a SIGSYS that Syscall User Dispatch raised.</summary>
+    public const int SysUserDispatch = 2;
+
+    /// <summary>System calls that concern the shared address space or nobody in particular: run where they are.
+    /// futex by operation, see <see cref="InPlaceFutexOperations"/>.</summary>
+    public static readonly int[] InPlace =
+    [
+        10,  // mprotect
+        24,  // sched_yield
+        28,  // madvise
+        35,  // nanosleep
+        96,  // gettimeofday
+        201, // time
+        202, // futex
+        228, // clock_gettime
+        229, // clock_getres
+        230, // clock_nanosleep
+        309, // getcpu
+        318, // getrandom
+        324, // membarrier
+    ];
+
+    /// <summary>WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not the PI operations: they see the TID.</summary>
+    public const int InPlaceFutexOperations = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 10;
+
+    public const int FutexCommandMask = 0x7F, FutexCommandLast = 10;
+}
