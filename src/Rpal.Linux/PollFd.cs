@@ -10,5 +10,5 @@ internal struct PollFd
     public const int SizeBytes = 8;
     [FieldOffset(0)] public int Fd;
     [FieldOffset(4)] public short Events;
-    [FieldOffset(6)] public short ReturnedEvents;
+    [FieldOffset(6)] public short Returned;
 }

@@ -5,16 +5,11 @@ namespace Rpal.Linux;
 /// <summary>struct seccomp_data: one system call as a filter sees it. seccomp(2).</summary>
 /// <remarks>0 nr i32 | 4 arch u32 | 8 instruction_pointer u64 | 16 args u64[6]</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
-internal struct SeccompData
+internal unsafe struct SeccompData
 {
     public const int SizeBytes = 64;
     [FieldOffset(0)] public int Number;
     [FieldOffset(4)] public uint Architecture;
     [FieldOffset(8)] public ulong InstructionPointer;
-    [FieldOffset(16)] public ulong Argument0;
-    [FieldOffset(24)] public ulong Argument1;
-    [FieldOffset(32)] public ulong Argument2;
-    [FieldOffset(40)] public ulong Argument3;
-    [FieldOffset(48)] public ulong Argument4;
-    [FieldOffset(56)] public ulong Argument5;
+    [FieldOffset(16)] public fixed ulong Arguments[6];
 }

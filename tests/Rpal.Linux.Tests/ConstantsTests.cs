@@ -87,7 +87,7 @@ public sealed partial class ConstantsTests(ITestOutputHelper output)
             ["Return"] = "BPF_RET | BPF_K",
         }),
         [typeof(AuditArch)] = new("AUDIT_ARCH_", new() { ["X86_64"] = "AUDIT_ARCH_X86_64" }),
-        [typeof(Signal)] = new("SIG", []),
+        [typeof(Signal)] = new("", []),
         [typeof(SignalActionFlags)] = new("SA_", new()
         {
             ["NoChildStop"] = "SA_NOCLDSTOP",

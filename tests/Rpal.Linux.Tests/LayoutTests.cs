@@ -17,7 +17,7 @@ public sealed class LayoutTests(ITestOutputHelper output)
     {
         [typeof(Timespec)] = new("struct timespec", "tv_sec tv_nsec"),
         [typeof(KernelSigaction)] = new("struct sigaction", "sa_handler sa_flags sa_restorer sa_mask", KernelSignal: true),
-        [typeof(SeccompData)] = new("struct seccomp_data", "nr arch instruction_pointer args[0] args[1] args[2] args[3] args[4] args[5]"),
+        [typeof(SeccompData)] = new("struct seccomp_data", "nr arch instruction_pointer args"),
         [typeof(SeccompNotif)] = new("struct seccomp_notif", "id pid flags data"),
         [typeof(SeccompNotifResponse)] = new("struct seccomp_notif_resp", "id val error flags"),
         [typeof(SockFilter)] = new("struct sock_filter", "code jt jf k"),

@@ -35,13 +35,13 @@ public sealed unsafe class ProcessTests
         Assert.Equal(0, Sys.WaitPidfd(pidfd, WaitOptions.Exited | WaitOptions.NoHang | WaitOptions.NoWait, out SigInfoChild info));
         Assert.Equal(0, info.Pid);
 
-        Assert.Equal(0, Sys.PidfdSendSignal(pidfd, Signal.Kill));
+        Assert.Equal(0, Sys.PidfdSendSignal(pidfd, Signal.SIGKILL));
 
         // NoWait leaves the zombie to the runtime; should the runtime have been faster, there is no child left to ask about.
         int result = Sys.WaitPidfd(pidfd, WaitOptions.Exited | WaitOptions.NoWait, out info);
         if (result == 0)
         {
-            Assert.Equal((Signal.Chld, SignalCode.CldKilled, child.Id, Signal.Kill), (info.SignalNumber, info.Code, info.Pid, info.Status));
+            Assert.Equal((Signal.SIGCHLD, SignalCode.CldKilled, child.Id, Signal.SIGKILL), (info.SignalNumber, info.Code, info.Pid, info.Status));
         }
         else
         {
@@ -49,7 +49,7 @@ public sealed unsafe class ProcessTests
         }
 
         Assert.True(child.WaitForExit(10_000));
-        Assert.Equal(128 + Signal.Kill, child.ExitCode);
+        Assert.Equal(128 + Signal.SIGKILL, child.ExitCode);
         Assert.Equal(0, Sys.Close(pidfd));
     }
 
@@ -82,7 +82,7 @@ public sealed unsafe class ProcessTests
     [Fact]
     public void The_signal_mask_keeps_what_it_is_given()
     {
-        const ulong Usr2 = 1ul << (Signal.Usr2 - 1);
+        const ulong Usr2 = 1ul << (Signal.SIGUSR2 - 1);
         ulong set = Usr2, before, during;
 
         Assert.Equal(0, Sys.RtSigprocmask(SignalMaskHow.Block, &set, &before));
@@ -95,7 +95,7 @@ public sealed unsafe class ProcessTests
     public void The_runtime_handles_faults_with_a_restorer_and_the_whole_signal_frame()
     {
         KernelSigaction action;
-        Assert.Equal(0, Sys.RtSigaction(Signal.Segv, null, &action));
+        Assert.Equal(0, Sys.RtSigaction(Signal.SIGSEGV, null, &action));
 
         Assert.NotEqual(0, action.Handler);
         Assert.NotEqual(0, action.Restorer);

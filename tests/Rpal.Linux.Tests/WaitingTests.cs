@@ -78,7 +78,7 @@ public sealed unsafe class WaitingTests
         fds[1] = new() { Fd = counter, Events = PollEvents.In };
 
         Assert.Equal(1, Sys.Poll(fds, 2, 0));
-        Assert.Equal((0, PollEvents.In), (fds[0].ReturnedEvents, fds[1].ReturnedEvents));
+        Assert.Equal((0, PollEvents.In), (fds[0].Returned, fds[1].Returned));
         ulong value;
         Assert.Equal(8, Sys.Read(counter, &value, 8));
         Assert.Equal(3ul, value);
