@@ -18,7 +18,7 @@ internal sealed partial class Emitter
     private readonly Assembler c = new(64);
     private readonly bool _inject;
     private readonly Dictionary<string, Label> _labels = [];
-    private readonly Dictionary<Routine, Label> _routines = [];
+    private readonly Dictionary<Routine, string> _routines = [];
     private readonly List<string> _points = [];
 
     public Emitter(bool inject) => _inject = inject;
@@ -38,8 +38,7 @@ internal sealed partial class Emitter
         EmitArm();
         EmitAgent();
         EmitSpawn();
-        Label[] trampolines = [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(m => L(TrampolineLabel(m)))];
-        return MachineCode.Create(c, _routines, trampolines, _labels, _points);
+        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points);
     }
 
     private Label L(string name)
@@ -56,12 +55,13 @@ internal sealed partial class Emitter
     {
         Label label = L(name);
         c.Label(ref label);
+        _labels[name] = label;                                   // a struct: Iced notes the place in it
     }
 
     private void Begin(Routine routine, string name)
     {
         Here(name);
-        _routines[routine] = L(name);
+        _routines[routine] = name;
     }
 
     private void Point(string name)

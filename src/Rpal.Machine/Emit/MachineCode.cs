@@ -34,18 +34,14 @@ internal sealed class MachineCode
     /// <exception cref="InvalidOperationException">It does not fit the region set aside for it.</exception>
     public static MachineCode Assemble(bool inject = false) => new Emitter(inject).Assemble();
 
-    internal static MachineCode Create(Assembler assembler, IReadOnlyDictionary<Routine, Label> routines, Label[] trampolines, IReadOnlyDictionary<string, Label> labels, IReadOnlyList<string> points)
+    internal static MachineCode Create(Assembler assembler, Dictionary<string, Label> labels, Dictionary<Routine, string> routines, string[] trampolines, IReadOnlyList<string> points)
     {
         using var stream = new MemoryStream();
         AssemblerResult result = assembler.Assemble(new StreamCodeWriter(stream), (ulong)FamilyLayout.CodeBase, BlockEncoderOptions.ReturnNewInstructionOffsets);
         byte[] bytes = stream.ToArray();
+        Dictionary<string, long> addresses = labels.ToDictionary(l => l.Key, l => (long)result.GetLabelRIP(l.Value));
         return bytes.Length <= FamilyLayout.CodeBytes
-            ? new MachineCode(
-                bytes,
-                routines.ToDictionary(r => r.Key, r => (long)result.GetLabelRIP(r.Value)),
-                [.. trampolines.Select(t => (long)result.GetLabelRIP(t))],
-                labels.ToDictionary(l => l.Key, l => (long)result.GetLabelRIP(l.Value)),
-                points)
+            ? new MachineCode(bytes, routines.ToDictionary(r => r.Key, r => addresses[r.Value]), [.. trampolines.Select(t => addresses[t])], addresses, points)
             : throw new InvalidOperationException($"The machine code is {bytes.Length} bytes, the region for it {FamilyLayout.CodeBytes} (FamilyLayout.CodeBytes).");
     }
 }

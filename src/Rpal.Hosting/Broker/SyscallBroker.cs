@@ -1,0 +1,277 @@
+using System.Text;
+using Rpal.Hosting.Loading;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting.Broker;
+
+/// <summary>
+/// Answers the system calls of one member that only the host can get right in a shared address space: placement of its
+/// mappings, its own name for /proc/self/exe, its signal actions, and the calls to the host. One thread per member.
+/// </summary>
+/// <remarks>
+/// <code>
+/// member thread: mmap(NULL, …) ──seccomp──► broker: maps at an address of the member's slot ──► the address, as mmap's result
+/// forked child of a member (not exec'd yet): continued in its own kernel context
+/// </code>
+/// The member waits only for fatal signals while the broker works (WAIT_KILLABLE_RECV, Linux 5.19); before that a signal can
+/// interrupt it after the work was done, which is then undone.
+/// </remarks>
+internal sealed unsafe class SyscallBroker
+{
+    private const int PathProbeBytes = 64;
+
+    private readonly int _listener, _pid, _pidfd;
+    private readonly SlotSpace _space;
+    private readonly byte[] _executable;
+    private readonly SignalActions _actions;
+    private readonly ServiceDirectory _directory;
+    private readonly MemberBlock* _member;
+    private readonly List<byte[]> _selfNames;
+
+    public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, ServiceDirectory directory)
+    {
+        _listener = listener;
+        _pid = pid;
+        _pidfd = pidfd;
+        _space = space;
+        _executable = Encoding.UTF8.GetBytes(executable);
+        _member = member;
+        _directory = directory;
+        _actions = new SignalActions(member);
+        _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
+    }
+
+    /// <summary>Mappings placed so far.</summary>
+    public long Placed { get; private set; }
+
+    public void Start(string name) =>
+        new Thread(Serve) { IsBackground = true, Name = $"broker {name}" }.Start();
+
+    private void Serve()
+    {
+        _ = Sys.NotifSetFlags(_listener, SeccompNotifFlags.SyncWakeUp);     // Linux 6.6: answers cheaper; not needed
+        PollFd poll = new() { Fd = _listener, Events = PollEvents.In };
+        while (true)
+        {
+            int ready = Sys.Poll(&poll, 1, -1);
+            if (ready > 0 && (poll.Returned & PollEvents.In) == 0)
+            {
+                break;                                           // nobody has the filter any more
+            }
+
+            SeccompNotif notif = default;
+            if (ready <= 0 || Sys.NotifReceive(_listener, &notif) < 0)
+            {
+                continue;                                        // EINTR; ENOENT: killed before we looked
+            }
+
+            SeccompNotifResponse response = new() { Id = notif.Id };
+            try
+            {
+                nint result = Answer(ref notif, ref response);
+                (response.Value, response.Error) = result is < 0 and >= -4095 ? (0, (int)result) : (result, 0);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
+            {
+                response.Error = -(int)Errno.ENOMEM;             // the host's own trouble (descriptors, memory): the member sees a failed call
+            }
+
+            if (Sys.NotifSend(_listener, &response) < 0 && notif.Data.Number == SyscallNumber.Mmap && response is { Error: 0, Flags: 0 })
+            {
+                _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
+            }
+        }
+
+        _ = Sys.Close(_listener);
+    }
+
+    private nint Answer(ref SeccompNotif notif, ref SeccompNotifResponse response)
+    {
+        fixed (ulong* a = notif.Data.Arguments)
+        {
+            if (notif.Pid != _pid && Sys.Access($"/proc/{_pid}/task/{notif.Pid}") < 0)
+            {
+                return Continue(ref response);                   // a child between fork and exec: its own address space, or soon
+            }
+
+            switch ((long)notif.Data.Number)
+            {
+                case SyscallNumber.Mmap:
+                    return Map((int)notif.Pid, a);
+                case SyscallNumber.Mremap:
+                    return Remap(a, ref response);
+                case SyscallNumber.Brk:
+                    return (nint)(_space.Base + SlotSpace.ArenaOffset);          // "unchanged": every libc falls back to mmap
+                case SyscallNumber.Shmat:
+                    return a[1] == 0 ? AttachShared(a) : Continue(ref response);
+                case SyscallNumber.Readlink:
+                    return ReadLink(a[0], a[1], a[2], ref response);
+                case SyscallNumber.Readlinkat:
+                    return ReadLink(a[1], a[2], a[3], ref response);
+                case SyscallNumber.RtSigaction:
+                    int signal = (int)a[0];
+                    return signal >= (int)HostCall.Attach ? Call((HostCall)signal, a)
+                        : _actions.Change(signal, (nint)a[1], (nint)a[2], a[3]) is { } done ? done
+                        : Continue(ref response);
+                default:
+                    return Continue(ref response);
+            }
+        }
+    }
+
+    private static nint Continue(ref SeccompNotifResponse response)
+    {
+        response.Flags = SeccompNotifFlags.Continue;
+        return 0;
+    }
+
+    private nint Map(int tid, ulong* a)
+    {
+        nint hint = (nint)a[0];
+        nuint length = (nuint)a[1];
+        int prot = (int)a[2], flags = (int)a[3];
+        if ((flags & MapFlags.Low32Bit) != 0)
+        {
+            return -(int)Errno.ENOMEM;                           // the low 2 GiB belong to no slot
+        }
+
+        int fd = -1;
+        if ((flags & MapFlags.Anonymous) == 0)
+        {
+            fd = Descriptor((int)a[4], tid, prot, flags);
+            if (fd < 0)
+            {
+                return fd;
+            }
+        }
+
+        try
+        {
+            Placed++;
+            long offset = (long)a[5];
+            if (hint != 0 && _space.Contains(hint, (long)length))
+            {
+                nint r = Sys.Mmap(hint & ~4095, length, prot, flags | MapFlags.FixedNoreplace, fd, offset);
+                if (r != -(int)Errno.EEXIST)
+                {
+                    return r;
+                }
+            }
+
+            return _space.Place((long)length, where => Sys.Mmap((nint)where, length, prot, flags | MapFlags.FixedNoreplace, fd, offset));
+        }
+        finally
+        {
+            if (fd >= 0)
+            {
+                _ = Sys.Close(fd);
+            }
+        }
+    }
+
+    /// <summary>The member's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
+    private int Descriptor(int fd, int tid, int prot, int flags)
+    {
+        int own = Sys.PidfdGetfd(_pidfd, fd, 0);
+        if (own >= 0 || own == -(int)Errno.EBADF)
+        {
+            return own;
+        }
+
+        bool writes = (prot & Prot.Write) != 0 && (flags & 3) != MapFlags.Private;
+        own = Sys.Open($"/proc/{_pid}/task/{tid}/fd/{fd}", (writes ? OpenFlags.ReadWrite : OpenFlags.ReadOnly) | OpenFlags.CloseOnExec);
+        return own == -(int)Errno.ENOENT ? -(int)Errno.EBADF : own;
+    }
+
+    private nint Remap(ulong* a, ref SeccompNotifResponse response)
+    {
+        nint old = (nint)a[0];
+        nuint oldLength = (nuint)a[1], newLength = (nuint)a[2];
+        int flags = (int)a[3];
+        if ((flags & MremapFlags.MayMove) == 0 || (flags & MremapFlags.Fixed) != 0)
+        {
+            return Continue(ref response);
+        }
+
+        nint r = (flags & MremapFlags.DontUnmap) == 0 ? Sys.Mremap(old, oldLength, newLength, 0, 0) : -(int)Errno.ENOMEM;
+        return r != -(int)Errno.ENOMEM ? r : _space.Place((long)newLength, where =>
+        {
+            nint reserved = Sys.Mmap((nint)where, newLength, Prot.None, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
+            if (reserved < 0)
+            {
+                return reserved;
+            }
+
+            nint moved = Sys.Mremap(old, oldLength, newLength, flags | MremapFlags.Fixed, (nint)where);
+            if (moved < 0)
+            {
+                _ = Sys.Munmap((nint)where, newLength);
+            }
+
+            return moved;
+        });
+    }
+
+    private nint AttachShared(ulong* a)
+    {
+        int id = (int)a[0], flags = (int)a[2];
+        long size = SharedMemorySize(id);
+        return size < 0 ? (nint)size : _space.Place(size, where =>
+        {
+            nint r = Sys.Shmat(id, (nint)where, flags);
+            return r == -(int)Errno.EINVAL ? -(int)Errno.EEXIST : r;     // shmat says EINVAL for an occupied address
+        });
+    }
+
+    private static long SharedMemorySize(int id)
+    {
+        foreach (string line in File.ReadLines("/proc/sysvipc/shm").Skip(1))
+        {
+            string[] columns = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (columns.Length > 3 && columns[1] == id.ToString())
+            {
+                return long.Parse(columns[3]);
+            }
+        }
+
+        return -(int)Errno.EINVAL;
+    }
+
+    /// <summary>All members share one /proc/self/exe; each gets its own answer.</summary>
+    private nint ReadLink(ulong path, ulong buffer, ulong size, ref SeccompNotifResponse response)
+    {
+        byte* text = stackalloc byte[PathProbeBytes];
+        nint n = Sys.ProcessVmReadv(_hostPid, (nint)path, text, PathProbeBytes);
+        if (n <= 0)
+        {
+            n = Sys.ProcessVmReadv(_hostPid, (nint)path, text, Math.Min(PathProbeBytes, 4096 - (nuint)(path & 4095)));
+        }
+
+        ReadOnlySpan<byte> name = new(text, (int)Math.Max(n, 0));
+        foreach (byte[] self in _selfNames)
+        {
+            if (name.StartsWith(self))
+            {
+                nuint length = Math.Min((nuint)_executable.Length, (nuint)size);
+                fixed (byte* executable = _executable)
+                {
+                    return (int)size <= 0 ? -(int)Errno.EINVAL : Sys.ProcessVmWritev(_hostPid, (nint)buffer, executable, length);
+                }
+            }
+        }
+
+        return Continue(ref response);
+    }
+
+    private readonly int _hostPid = Environment.ProcessId;
+
+    private nint Call(HostCall call, ulong* a) => call switch
+    {
+        HostCall.Attach => _actions.Attach(),
+        HostCall.RegisterService => _directory.Register(_member->Index, (nint)a[1]),
+        HostCall.SetServiceState => _directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
+        HostCall.CountActions => _actions.Count,
+        _ => -(int)Errno.EINVAL,
+    };
+}

@@ -1,0 +1,125 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
+
+namespace Rpal.Hosting;
+
+/// <summary>Tells everybody who has a call in a dead member: its receivers become Dead, their senders get PeerDied.</summary>
+/// <remarks>
+/// <code>
+/// store Gone ── full barrier ── look at every receiver:
+///   Ready, Own       nobody can be in it any more            ► Dead, its pending sender is told
+///   Foreign          a sender's kernel thread executes it    ► signal that thread: it switches lazily, finds Gone, marks Dead
+/// </code>
+/// SYNC pending-gone: pairs with the exchange of Pending and the look at the state in the lazy switch.
+/// </remarks>
+internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
+{
+    /// <summary>How long foreign contexts are chased before the report gives up: a thread that does not take a signal that long is stopped or dead.</summary>
+    private const int ChaseMs = 10_000;
+
+    private readonly MemberBlock* _member = member;
+
+    public void Run()
+    {
+        Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
+        _ = Sys.Membarrier(MembarrierCommand.Global, 0);
+        family.Directory.MemberGone(_member->Index);
+        for (long begin = Environment.TickCount64; Sweep() && Environment.TickCount64 - begin < ChaseMs;)
+        {
+            uint never = 0;
+            _ = Sys.FutexWait(&never, 0, 1_000_000);
+        }
+    }
+
+    /// <returns>Whether some receiver is still executed by somebody.</returns>
+    private bool Sweep()
+    {
+        bool foreign = false;
+        for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
+        {
+            ReceiverBlock* r = MemberBlock.Receiver(_member->Index, i);
+            uint* state = (uint*)&r->State;
+            ReceiverState seen = (ReceiverState)Volatile.Read(ref *state);
+            if (seen == ReceiverState.Init)
+            {
+                continue;
+            }
+
+            Tell(ref r->Pending, r->PendingSequence);
+            Tell(ref r->Answering, r->AnsweringSequence);
+            if (seen is ReceiverState.Ready or ReceiverState.Own)
+            {
+                foreign |= Interlocked.CompareExchange(ref *state, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
+            }
+            else if (seen == ReceiverState.Foreign)
+            {
+                foreign = true;
+                EvictFrom(r);
+            }
+        }
+
+        return foreign;
+    }
+
+    private static void Tell(ref ThreadBlock* from, uint sequence)
+    {
+        ThreadBlock* sender;
+        fixed (ThreadBlock** p = &from)
+        {
+            sender = (ThreadBlock*)Interlocked.Exchange(ref *(nint*)p, 0);
+        }
+
+        if (sender is null)
+        {
+            return;
+        }
+
+        uint* reply = &sender->Reply;
+        uint seen = Volatile.Read(ref *reply);
+        while ((seen & ~3u) == sequence && (seen & 3) is CallResult.Pending or CallResult.Asleep)
+        {
+            uint before = Interlocked.CompareExchange(ref *reply, sequence | CallResult.PeerDied, seen);
+            if (before == seen)
+            {
+                _ = Sys.FutexWake(reply, 1);
+                return;
+            }
+
+            seen = before;
+        }
+    }
+
+    /// <summary>Signals every kernel thread that executes this receiver's context.</summary>
+    private static void EvictFrom(ReceiverBlock* r)
+    {
+        for (int m = 0; m < FamilyLayout.MemberCapacity; m++)
+        {
+            if (!IsMapped(m))
+            {
+                continue;
+            }
+
+            MemberBlock* member = MemberBlock.At(m);
+            for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+            {
+                ThreadBlock* thread = MemberBlock.Thread(m, t);
+                if (thread->Tid == 0)
+                {
+                    break;                                       // blocks are handed out from the first on
+                }
+
+                if (thread->Current == r && member->State == MemberState.Running)
+                {
+                    _ = Sys.Tgkill(thread->Pid, thread->Tid, SystemCall.Activation);
+                }
+            }
+        }
+    }
+
+    private static bool IsMapped(int member)
+    {
+        byte resident;
+        return Sys.Mincore((nint)FamilyLayout.MemberArea(member), 4096, &resident) == 0;
+    }
+}

@@ -1,0 +1,20 @@
+namespace Rpal.Hosting;
+
+/// <summary>Gets what happens in a family. Calls come one at a time, from the host's threads.</summary>
+public interface IFamilyObserver
+{
+    /// <summary>A member's program starts in its slot.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="processId">Its process.</param>
+    /// <param name="slotAddress">First byte of its slot.</param>
+    void Started(string member, int processId, long slotAddress);
+
+    /// <summary>A member wrote a line.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="isError">To standard error.</param>
+    /// <param name="line">The bytes without the line end; a longer line comes in parts of <see cref="FamilyHost.LineBytesLimit"/>.</param>
+    void Line(string member, bool isError, ReadOnlySpan<byte> line);
+
+    /// <summary>A member's process has ended.</summary>
+    void Ended(string member, MemberExit exit, TimeSpan ran);
+}

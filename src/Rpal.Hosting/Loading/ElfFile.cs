@@ -1,0 +1,116 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Rpal.Hosting.Loading;
+
+/// <summary>One PT_LOAD segment. Source: elf(5).</summary>
+internal readonly record struct ElfSegment(long Address, long MemoryBytes, long FileOffset, long FileBytes, int Prot);
+
+/// <summary>What of an ELF file matters for loading it: x86-64, position independent, checked.</summary>
+internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeadersAddress, int ProgramHeaderCount, string? Interpreter, IReadOnlyList<ElfSegment> Segments)
+{
+    private const int HeaderBytes = 64, ProgramHeaderBytes = 56, ProgramHeaderLimit = 128, InterpreterBytesLimit = 4096;
+    private const int TypeExecutable = 2, TypeShared = 3, MachineX86_64 = 62;
+    private const uint PtLoad = 1, PtInterp = 3, PtPhdr = 6;
+
+    /// <summary>A program larger than this is not one (the slot's first 4 GiB are the program's).</summary>
+    private const long ImageBytesLimit = 1L << 32;
+
+    public long LowAddress => Segments.Min(s => s.Address) & -4096;
+
+    public long HighAddress => (Segments.Max(s => s.Address + s.MemoryBytes) + 4095) & -4096;
+
+    /// <exception cref="MemberStartException">Not an x86-64 position-independent program; says which.</exception>
+    public static ElfFile Read(string path)
+    {
+        try
+        {
+            using FileStream file = File.OpenRead(path);
+            return Parse(path, file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Refuse(path, $"cannot be read: {e.Message}");
+        }
+    }
+
+    private static ElfFile Parse(string path, FileStream file)
+    {
+        Span<byte> h = stackalloc byte[HeaderBytes];
+        if (file.ReadAtLeast(h, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes || !h.StartsWith("\u007fELF"u8))
+        {
+            throw Refuse(path, "is neither an ELF program nor a script with a '#!' line.");
+        }
+
+        int type = BinaryPrimitives.ReadUInt16LittleEndian(h[16..]), machine = BinaryPrimitives.ReadUInt16LittleEndian(h[18..]);
+        if (h[4] != 2 || h[5] != 1 || machine != MachineX86_64)
+        {
+            throw Refuse(path, $"is built for another architecture (ELF class {h[4]}, machine {machine}); a family needs x86-64 (class 2, machine {MachineX86_64}).");
+        }
+
+        if (type != TypeShared)
+        {
+            throw Refuse(path, type == TypeExecutable
+                ? "is not position independent (ELF type EXEC): it must lie at one fixed address, and a family puts every member into its own slot. Build it with -fPIE -pie (or -static-pie)."
+                : $"is not a program (ELF type {type}).");
+        }
+
+        int count = BinaryPrimitives.ReadUInt16LittleEndian(h[56..]), size = BinaryPrimitives.ReadUInt16LittleEndian(h[54..]);
+        long tableOffset = BinaryPrimitives.ReadInt64LittleEndian(h[32..]);
+        if (count is 0 or > ProgramHeaderLimit || size != ProgramHeaderBytes || tableOffset < 0 || tableOffset > file.Length - (long)count * size)
+        {
+            throw Refuse(path, $"has a damaged program header table ({count} entries of {size} bytes at {tableOffset}, file of {file.Length} bytes).");
+        }
+
+        Span<byte> table = new byte[count * size];
+        file.Position = tableOffset;
+        file.ReadExactly(table);
+        List<ElfSegment> segments = [];
+        string? interpreter = null;
+        long headers = -1;
+        for (int i = 0; i < count; i++)
+        {
+            ReadOnlySpan<byte> p = table.Slice(i * size, size);
+            uint kind = BinaryPrimitives.ReadUInt32LittleEndian(p), flags = BinaryPrimitives.ReadUInt32LittleEndian(p[4..]);
+            long offset = BinaryPrimitives.ReadInt64LittleEndian(p[8..]), address = BinaryPrimitives.ReadInt64LittleEndian(p[16..]);
+            long fileBytes = BinaryPrimitives.ReadInt64LittleEndian(p[32..]), memoryBytes = BinaryPrimitives.ReadInt64LittleEndian(p[40..]);
+            if (kind == PtLoad && memoryBytes > 0)
+            {
+                if (address < 0 || offset < 0 || fileBytes < 0 || fileBytes > memoryBytes || memoryBytes > ImageBytesLimit || address > ImageBytesLimit - memoryBytes
+                    || offset > file.Length - fileBytes || ((address - offset) & 4095) != 0)
+                {
+                    throw Refuse(path, $"has a damaged segment {i} (address {address:x}, offset {offset:x}, {fileBytes} of {memoryBytes} bytes; at most {ImageBytesLimit} in all).");
+                }
+
+                int prot = ((flags & 4) != 0 ? Linux.Prot.Read : 0) | ((flags & 2) != 0 ? Linux.Prot.Write : 0) | ((flags & 1) != 0 ? Linux.Prot.Exec : 0);
+                segments.Add(new ElfSegment(address, memoryBytes, offset, fileBytes, prot));
+                if (headers < 0 && offset <= tableOffset && tableOffset < offset + fileBytes)
+                {
+                    headers = address + tableOffset - offset;
+                }
+            }
+            else if (kind == PtInterp)
+            {
+                if (fileBytes is <= 1 or > InterpreterBytesLimit || offset < 0 || offset > file.Length - fileBytes)
+                {
+                    throw Refuse(path, "has a damaged interpreter entry.");
+                }
+
+                byte[] name = new byte[fileBytes];
+                file.Position = offset;
+                file.ReadExactly(name);
+                interpreter = Encoding.UTF8.GetString(name).TrimEnd('\0');
+            }
+            else if (kind == PtPhdr)
+            {
+                headers = address;
+            }
+        }
+
+        return segments.Count == 0 || headers < 0
+            ? throw Refuse(path, "has nothing to load.")
+            : new ElfFile(path, BinaryPrimitives.ReadInt64LittleEndian(h[24..]), headers, count, interpreter, segments);
+    }
+
+    private static MemberStartException Refuse(string path, string why) => new(126, $"{path}: {why}");
+}

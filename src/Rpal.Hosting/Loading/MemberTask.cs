@@ -1,0 +1,183 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
+
+namespace Rpal.Hosting.Loading;
+
+/// <summary>Starts a member's task: clone, then what execve would have done, as a list of system calls, then the program.</summary>
+internal static unsafe class MemberTask
+{
+    private const long TaskStackBytes = 64 << 10;
+    private const long StartTimeoutNs = 10_000_000_000;
+    private const int LowestClosed = 3;
+
+    /// <param name="Pid">The new process.</param>
+    /// <param name="Listener">Descriptor of its seccomp listener.</param>
+    public readonly record struct Started(int Pid, int Listener);
+
+    /// <summary>The calling thread must live as long as the member: the member is killed when it ends (PR_SET_PDEATHSIG).</summary>
+    /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
+    public static Started Start(string name, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr)
+    {
+        using var memory = new TaskMemory();
+        var steps = new Steps();
+        SockFilter[] filter = SlotFilter.Build();
+        fixed (SockFilter* instructions = filter)
+        {
+            SockFprog* program = memory.Allocate<SockFprog>(SockFprog.SizeBytes);
+            program->Length = (ushort)filter.Length;
+            program->Filter = memory.Copy<SockFilter>(filter);
+
+            KernelSigaction* defaultAction = memory.Allocate<KernelSigaction>(KernelSigaction.SizeBytes);
+            for (int signal = 1; signal <= 64; signal++)
+            {
+                steps.Add($"reset signal {signal}", SyscallNumber.RtSigaction, signal, (nint)defaultAction, 0, sizeof(ulong), required: false);
+            }
+
+            StackT* none = memory.Allocate<StackT>(sizeof(StackT));
+            none->Flags = SignalStackFlags.Disable;
+            steps.Add("alternate stack", SyscallNumber.Sigaltstack, (nint)none);
+            steps.Add("process group", SyscallNumber.Setpgid);
+            steps.Add("parent death signal", SyscallNumber.Prctl, PrctlOp.SetParentDeathSignal, Signal.SIGKILL);
+            steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
+            steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !MayFilter(), skip: MayFilter());
+            int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);
+            steps.Add("own descriptors", SyscallNumber.Unshare, CloneFiles);
+            steps.Add("standard input", SyscallNumber.Dup2, stdin, 0);
+            steps.Add("standard output", SyscallNumber.Dup2, stdout, 1);
+            steps.Add("standard error", SyscallNumber.Dup2, stderr, 2);
+            steps.Add("close the host's descriptors", SyscallNumber.CloseRange, LowestClosed, unchecked((nint)uint.MaxValue));
+            steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory));
+            ulong* open = memory.Allocate<ulong>(sizeof(ulong));
+            steps.Add("signal mask", SyscallNumber.RtSigprocmask, SystemCall.SetMask, (nint)open, 0, sizeof(ulong));
+
+            SpawnBlock* block = memory.Allocate<SpawnBlock>(SpawnBlock.SizeBytes);
+            block->Stack = (nint)memory.Allocate<byte>((int)TaskStackBytes) + (nint)TaskStackBytes - 64;
+            block->Steps = memory.Copy<SpawnStep>(CollectionsMarshal.AsSpan(steps.List));
+            block->StepCount = steps.List.Count;
+            block->Entry = (nint)entry;
+            block->InitialRsp = (nint)rsp;
+
+            int pid = ((delegate* unmanaged<SpawnBlock*, int>)FamilyHeader.At->Address(Routine.Spawn))(block);
+            if (pid < 0)
+            {
+                throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.");
+            }
+
+            long until = Environment.TickCount64 + StartTimeoutNs / 1_000_000;
+            while (Volatile.Read(ref block->Word) == SpawnBlock.Running)
+            {
+                if (Environment.TickCount64 > until || Sys.Kill(pid, 0) < 0)
+                {
+                    memory.Leak();                               // the task may still read it
+                    _ = Sys.Kill(pid, Signal.SIGKILL);
+                    throw new MemberStartException(125, $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s.");
+                }
+
+                _ = Sys.FutexWait(&block->Word, SpawnBlock.Running, 100_000_000);
+            }
+
+            int listener = (int)block->Steps[seccomp].Result;
+            if (block->Word == SpawnBlock.Failed)
+            {
+                int step = block->FailedStep;
+                if (step > seccomp)
+                {
+                    _ = Sys.Close(listener);
+                }
+
+                using (new Reaped(pid))
+                {
+                    throw new MemberStartException(125, $"{name}: {steps.Names[step]}: {ErrnoText.Describe((int)block->Steps[step].Result)}.");
+                }
+            }
+
+            return new Started(pid, listener);
+        }
+    }
+
+    private const int CloneFiles = 0x400;
+
+    private static uint ListenerFlags() =>
+        SeccompFlags.NewListener | (KernelVersion.Current >= new Version(5, 19) ? SeccompFlags.WaitKillableRecv : 0);
+
+    /// <summary>With CAP_SYS_ADMIN a filter needs no no_new_privs, and members can still start setuid programs.</summary>
+    private static bool MayFilter()
+    {
+        const int capSysAdmin = 21;
+        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal));
+        return line is not null && (Convert.ToUInt64(line[7..].Trim(), 16) >> capSysAdmin & 1) != 0;
+    }
+
+    private sealed class Steps
+    {
+        public List<SpawnStep> List { get; } = [];
+
+        public List<string> Names { get; } = [];
+
+        public int Add(string name, long number, nint a = 0, nint b = 0, nint c = 0, nint d = 0, bool required = true, bool skip = false)
+        {
+            if (skip)
+            {
+                return -1;
+            }
+
+            SpawnStep step = new() { Number = number, Required = required ? 1 : 0 };
+            (step.Arguments[0], step.Arguments[1], step.Arguments[2], step.Arguments[3]) = (a, b, c, d);
+            List.Add(step);
+            Names.Add(name);
+            return List.Count - 1;
+        }
+    }
+
+    /// <summary>Waits for a task that is ending by itself.</summary>
+    private readonly struct Reaped(int pid) : IDisposable
+    {
+        public void Dispose()
+        {
+            int pidfd = Sys.PidfdOpen(pid, 0);
+            if (pidfd >= 0)
+            {
+                _ = Sys.WaitPidfd(pidfd, WaitOptions.Exited, out _);
+                _ = Sys.Close(pidfd);
+            }
+        }
+    }
+
+    /// <summary>Memory that the task reads until it has started.</summary>
+    private sealed class TaskMemory : IDisposable
+    {
+        private readonly List<nint> _blocks = [];
+
+        public T* Allocate<T>(int bytes)
+            where T : unmanaged
+        {
+            void* p = NativeMemory.AlignedAlloc((nuint)bytes, 64);
+            NativeMemory.Clear(p, (nuint)bytes);
+            _blocks.Add((nint)p);
+            return (T*)p;
+        }
+
+        public T* Copy<T>(ReadOnlySpan<T> items)
+            where T : unmanaged
+        {
+            T* p = Allocate<T>(items.Length * sizeof(T));
+            items.CopyTo(new Span<T>(p, items.Length));
+            return p;
+        }
+
+        public byte* Text(string text) => Copy<byte>(Encoding.UTF8.GetBytes(text + "\0"));
+
+        public void Leak() => _blocks.Clear();
+
+        public void Dispose()
+        {
+            foreach (nint p in _blocks)
+            {
+                NativeMemory.AlignedFree((void*)p);
+            }
+        }
+    }
+}

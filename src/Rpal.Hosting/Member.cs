@@ -1,0 +1,148 @@
+using Rpal.Hosting.Broker;
+using Rpal.Hosting.Loading;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting;
+
+/// <summary>How a member's process ended.</summary>
+/// <param name="ExitCode">Its exit code, or 128 + signal as a shell says it.</param>
+/// <param name="Signal">The signal that killed it, or 0.</param>
+public readonly record struct MemberExit(int ExitCode, int Signal)
+{
+    /// <summary>"exit code 3", "killed by signal 9".</summary>
+    public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by signal {Signal}";
+}
+
+/// <summary>One running member, as the host sees it.</summary>
+internal sealed unsafe class Member
+{
+    private readonly TaskCompletionSource<MemberExit> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly MemberBlock* _block;
+    private readonly Family _family;
+    private readonly int _pidfd;
+
+    private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
+    {
+        _family = family;
+        Definition = definition;
+        Index = index;
+        Pid = pid;
+        _pidfd = pidfd;
+        Broker = broker;
+        _block = MemberBlock.At(index);
+        new Thread(AwaitExit) { IsBackground = true, Name = $"exit {definition.Name}" }.Start();
+    }
+
+    public MemberDefinition Definition { get; }
+
+    public int Index { get; }
+
+    public int Pid { get; }
+
+    public SyscallBroker Broker { get; }
+
+    /// <summary>Completes when the process has ended and everybody who waited for it was told.</summary>
+    public Task<MemberExit> Exit => _exit.Task;
+
+    /// <summary>Loads the program into slot <paramref name="index"/> and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
+    /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
+    public static Member Start(Family family, MemberDefinition definition, int index, int stdin, int stdout, int stderr)
+    {
+        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
+        if (!Directory.Exists(directory))
+        {
+            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
+        }
+
+        Dictionary<string, string> environment = EnvironmentOf(definition);
+        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
+        ElfFile elf = ElfFile.Read(program.Path);
+        ElfFile? interpreter = elf.Interpreter is { } path
+            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
+            : null;
+
+        var space = new SlotSpace(index);
+        try
+        {
+            long bias = ElfLoader.Load(elf, space.Base);
+            long interpreterBias = interpreter is null ? 0 : ElfLoader.Load(interpreter, space.Base + SlotSpace.InterpreterOffset);
+            long stackTop = MapStack(definition.Name, space);
+            MemberBlock* block = Family.MapMemberArea(index);
+            long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
+            long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
+            block->State = MemberState.Running;
+            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
+            block->Pid = task.Pid;
+            int pidfd = Sys.PidfdOpen(task.Pid, 0);
+            if (pidfd < 0)
+            {
+                _ = Sys.Kill(task.Pid, Signal.SIGKILL);
+                throw new MemberStartException(125, $"{definition.Name}: pidfd_open: {ErrnoText.Describe(pidfd)}.");
+            }
+
+            var broker = new SyscallBroker(task.Listener, task.Pid, pidfd, space, program.Path, block, family.Directory);
+            broker.Start(definition.Name);
+            return new Member(family, definition, index, task.Pid, pidfd, broker);
+        }
+        catch (MemberStartException)
+        {
+            _ = Sys.Munmap((nint)space.Base, unchecked((nuint)FamilyLayout.SlotBytes));
+            _ = Sys.Munmap((nint)FamilyLayout.MemberArea(index), (nuint)FamilyLayout.MemberAreaBytes);
+            throw;
+        }
+    }
+
+    public void Send(int signal) => _ = Sys.PidfdSendSignal(_pidfd, signal);
+
+    private static Dictionary<string, string> EnvironmentOf(MemberDefinition definition)
+    {
+        Dictionary<string, string> environment = [];
+        foreach (System.Collections.DictionaryEntry e in Environment.GetEnvironmentVariables())
+        {
+            environment[(string)e.Key] = (string?)e.Value ?? "";
+        }
+
+        foreach ((string name, string? value) in definition.Environment)
+        {
+            if (value is null)
+            {
+                environment.Remove(name);
+            }
+            else
+            {
+                environment[name] = value;
+            }
+        }
+
+        return environment;
+    }
+
+    private static long MapStack(string name, SlotSpace space)
+    {
+        long bottom = space.Base + SlotSpace.StackOffset;
+        nint r = Sys.Mmap((nint)bottom, (nuint)InitialStack.StackBytes, Prot.Read | Prot.Write,
+            MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Stack | MapFlags.FixedNoreplace, -1, 0);
+        return r < 0
+            ? throw new MemberStartException(125, $"{name}: mapping its stack of {InitialStack.StackBytes} bytes: {ErrnoText.Describe((int)r)}.")
+            : bottom + InitialStack.StackBytes;
+    }
+
+    private void AwaitExit()
+    {
+        SigInfoChild info;
+        while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited | WaitOptions.NoWait, out _) == -(int)Errno.EINTR)
+        {
+        }
+
+        _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
+        while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
+        {
+        }
+
+        new DeathReport(_family, _block).Run();
+        const int exited = 1;
+        _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
+        _ = Sys.Close(_pidfd);
+    }
+}

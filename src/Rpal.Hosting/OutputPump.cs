@@ -1,0 +1,140 @@
+using Rpal.Linux;
+
+namespace Rpal.Hosting;
+
+/// <summary>A pipe for a member's output: the write end goes to the member, the read end to the pump.</summary>
+internal sealed class OutputPipe : IDisposable
+{
+    private int _readEnd;
+
+    private OutputPipe(int readEnd, int writeEnd) => (_readEnd, WriteEnd) = (readEnd, writeEnd);
+
+    public int WriteEnd { get; }
+
+    public static OutputPipe Open()
+    {
+        int r = Sys.Pipe2(out int readEnd, out int writeEnd, OpenFlags.CloseOnExec);
+        return r < 0 ? throw new MemberStartException(125, $"pipe2: {ErrnoText.Describe(r)}.") : new OutputPipe(readEnd, writeEnd);
+    }
+
+    public int TakeReadEnd()
+    {
+        int fd = _readEnd;
+        _readEnd = -1;
+        return fd;
+    }
+
+    public void Dispose()
+    {
+        _ = Sys.Close(WriteEnd);
+        if (_readEnd >= 0)
+        {
+            _ = Sys.Close(_readEnd);
+        }
+    }
+}
+
+/// <summary>Reads a member's two output pipes and hands over whole lines. Ends at end of file, or soon after the member's end when a
+/// child that outlives it keeps the pipes open.</summary>
+internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> exit, OutputPump.LineHandler handler)
+{
+    /// <summary>After the member's end: this long without a byte, and the rest belongs to nobody.</summary>
+    private const int QuietMs = 200;
+
+    /// <summary>How often the member's end is looked at while nothing comes.</summary>
+    private const int PollMs = 50;
+
+    public delegate void LineHandler(bool isError, ReadOnlySpan<byte> line);
+
+    private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task Start(string name)
+    {
+        new Thread(Run) { IsBackground = true, Name = $"output {name}" }.Start();
+        return _done.Task;
+    }
+
+    private void Run()
+    {
+        var lines = new[] { new LineBuffer(false, handler), new LineBuffer(true, handler) };
+        Span<byte> chunk = new byte[65536];
+        PollFd* fds = stackalloc PollFd[2];
+        fds[0] = new() { Fd = output, Events = PollEvents.In };
+        fds[1] = new() { Fd = error, Events = PollEvents.In };
+        int open = 2, quiet = 0;
+        while (open > 0 && quiet < QuietMs)
+        {
+            int ready = Sys.Poll(fds, 2, PollMs);
+            quiet = ready == 0 && exit.IsCompleted ? quiet + PollMs : 0;
+            for (int i = 0; i < 2 && ready > 0; i++)
+            {
+                if (fds[i].Returned == 0)
+                {
+                    continue;
+                }
+
+                fixed (byte* p = chunk)
+                {
+                    nint n = Sys.Read(fds[i].Fd, p, (nuint)chunk.Length);
+                    if (n > 0)
+                    {
+                        lines[i].Add(chunk[..(int)n]);
+                    }
+                    else if (n != -(int)Errno.EINTR)
+                    {
+                        _ = Sys.Close(fds[i].Fd);
+                        fds[i].Fd = -1;
+                        fds[i].Returned = 0;
+                        open--;
+                    }
+                }
+            }
+        }
+
+        for (int i = 0; i < 2; i++)
+        {
+            lines[i].Flush();
+            if (fds[i].Fd >= 0)
+            {
+                _ = Sys.Close(fds[i].Fd);
+            }
+        }
+
+        _done.SetResult();
+    }
+
+    private sealed class LineBuffer(bool isError, LineHandler handler)
+    {
+        private readonly byte[] _rest = new byte[FamilyHost.LineBytesLimit];
+        private int _length;
+
+        public void Add(ReadOnlySpan<byte> bytes)
+        {
+            while (!bytes.IsEmpty)
+            {
+                int end = bytes.IndexOf((byte)'\n');
+                ReadOnlySpan<byte> part = end < 0 ? bytes : bytes[..end];
+                part = part[..Math.Min(part.Length, _rest.Length - _length)];
+                part.CopyTo(_rest.AsSpan(_length));
+                _length += part.Length;
+                bytes = bytes[part.Length..];
+                bool complete = !bytes.IsEmpty && bytes[0] == '\n';
+                if (complete || _length == _rest.Length)
+                {
+                    handler(isError, _rest.AsSpan(0, _length));
+                    _length = 0;
+                    bytes = complete ? bytes[1..] : bytes;
+                }
+            }
+        }
+
+        public void Flush()
+        {
+            if (_length > 0)
+            {
+                handler(isError, _rest.AsSpan(0, _length));
+                _length = 0;
+            }
+        }
+    }
+}
