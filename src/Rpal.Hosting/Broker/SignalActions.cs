@@ -39,31 +39,41 @@ internal sealed unsafe class SignalActions
             return 0;
         }
 
-        for (int signal = 1; signal <= SignalCount; signal++)
+        if (AgentIsBehind)
         {
-            if (signal is Signal.SIGKILL or Signal.SIGSTOP)
-            {
-                continue;
-            }
+            return -(int)Errno.ESRCH;
+        }
 
-            KernelSigaction old = default;
-            nint r = AskAgent(SyscallNumber.RtSigaction, signal, 0, (nint)(&old), sizeof(ulong));
-            if (r < 0)
-            {
-                return r;
-            }
+        int count = 0;
+        foreach (int signal in Catchable())
+        {
+            Steps[count++] = Step(signal, null, &OldActions[signal]);
+        }
 
-            KernelSigaction* record = Publish(signal, old);
+        nint r = AskAgent(count);
+        if (r < 0)
+        {
+            return r;
+        }
+
+        count = 0;
+        foreach (int signal in Catchable())
+        {
+            KernelSigaction* record = Publish(signal, OldActions[signal]);
             if (IsFunction(record->Handler) || signal == Signal.SIGSYS)
             {
-                r = Install(signal, record);
-                if (r < 0)
-                {
-                    return r;
-                }
+                NewActions[signal] = Trampoline(record);
+                Steps[count++] = Step(signal, &NewActions[signal], null);
             }
         }
 
+        r = AskAgent(count);
+        if (r < 0)
+        {
+            return r;
+        }
+
+        Count = count;
         Volatile.Write(ref _member->Attached, 1);
         return 0;
     }
@@ -94,18 +104,39 @@ internal sealed unsafe class SignalActions
             return 0;
         }
 
-        if (IsFunction(wanted.Handler) || signal == Signal.SIGSYS)
+        if (AgentIsBehind)
         {
-            return Install(signal, Publish(signal, wanted));
+            return -(int)Errno.ESRCH;
         }
 
-        nint r = AskAgent(SyscallNumber.RtSigaction, signal, (nint)(&wanted), 0, sizeof(ulong));     // kernel first: no handler may run after
-        if (r == 0)
+        bool handled = IsFunction(wanted.Handler) || signal == Signal.SIGSYS;
+        NewActions[signal] = handled ? Trampoline(Publish(signal, wanted)) : wanted;
+        Steps[0] = Step(signal, &NewActions[signal], null);
+        nint r = AskAgent(1);
+        if (!handled && r == 0)
         {
-            _ = Publish(signal, wanted);
+            _ = Publish(signal, wanted);                         // only now: a handler may have run until then
         }
 
         return r;
+    }
+
+    private SystemCallStep* Steps => (SystemCallStep*)((byte*)_member + MemberBlock.AgentStepMemory);
+
+    private KernelSigaction* NewActions => (KernelSigaction*)((byte*)_member + MemberBlock.AgentNewActions);
+
+    private KernelSigaction* OldActions => (KernelSigaction*)((byte*)_member + MemberBlock.AgentOldActions);
+
+    /// <summary>An earlier call was given up; its steps are still the agent's.</summary>
+    private bool AgentIsBehind => Volatile.Read(ref _member->AgentWord) == MemberBlock.AgentAsked;
+
+    private static IEnumerable<int> Catchable() => Enumerable.Range(1, SignalCount).Where(s => s is not (Signal.SIGKILL or Signal.SIGSTOP));
+
+    private static SystemCallStep Step(int signal, KernelSigaction* act, KernelSigaction* old)
+    {
+        SystemCallStep step = new() { Number = SyscallNumber.RtSigaction, Required = 1 };
+        (step.Arguments[0], step.Arguments[1], step.Arguments[2], step.Arguments[3]) = (signal, (long)act, (long)old, sizeof(ulong));
+        return step;
     }
 
     private static bool IsFunction(nint handler) => handler is not (0 or 1);
@@ -120,41 +151,42 @@ internal sealed unsafe class SignalActions
 
     /// <summary>The family's trampoline, with the flags asked for. SA_ONSTACK stays as it was: CoreCLR's activation handler must run
     /// on the interrupted stack. All signals are blocked until the trampoline knows whose context it is in.</summary>
-    private nint Install(int signal, KernelSigaction* asked)
+    private KernelSigaction Trampoline(KernelSigaction* asked) => new()
     {
-        KernelSigaction action = new()
-        {
-            Handler = (nint)FamilyHeader.At->Trampolines[_member->Index],
-            Flags = (asked->Flags & ~SignalActionFlags.ResetHandler)                      // SA_RESETHAND: a lazy switch delivers twice
-                | SignalActionFlags.SigInfo | SignalActionFlags.Restorer,
-            Restorer = FamilyHeader.At->Address(Routine.Restorer),
-            Mask = ulong.MaxValue,
-        };
-        nint r = AskAgent(SyscallNumber.RtSigaction, signal, (nint)(&action), 0, sizeof(ulong));
-        Count += r == 0 ? 1 : 0;
-        return r;
-    }
+        Handler = (nint)FamilyHeader.At->Trampolines[_member->Index],
+        Flags = (asked->Flags & ~SignalActionFlags.ResetHandler) | SignalActionFlags.SigInfo | SignalActionFlags.Restorer,     // a lazy switch delivers twice
+        Restorer = FamilyHeader.At->Address(Routine.Restorer),
+        Mask = ulong.MaxValue,
+    };
 
-    private nint AskAgent(long number, nint a, nint b, nint c, nint d)
+    /// <returns>0, the first failed call's -errno, or -ESRCH when the agent does not answer: the member is dying.</returns>
+    private nint AskAgent(int count)
     {
-        _member->AgentCall = number;
-        (_member->AgentArguments[0], _member->AgentArguments[1], _member->AgentArguments[2], _member->AgentArguments[3]) = (a, b, c, d);
+        _member->AgentSteps = Steps;
+        _member->AgentStepCount = count;
         uint* word = &_member->AgentWord;
         Volatile.Write(ref *word, MemberBlock.AgentAsked);
         _ = Sys.FutexWake(word, 1);
         long until = Environment.TickCount64 + AgentTimeoutNs / 1_000_000;
         while (Volatile.Read(ref *word) == MemberBlock.AgentAsked)
         {
-            if (Environment.TickCount64 > until)
+            if (Environment.TickCount64 > until || _member->State != MemberState.Running)
             {
-                return -(int)Errno.ESRCH;                        // the member has no agent, or is dying
+                return -(int)Errno.ESRCH;
             }
 
             _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 10);
         }
 
-        nint result = (nint)_member->AgentResult;
         Volatile.Write(ref *word, MemberBlock.AgentIdle);
-        return result;
+        foreach (ref readonly SystemCallStep step in new ReadOnlySpan<SystemCallStep>(Steps, count))
+        {
+            if (step.Result < 0)
+            {
+                return (nint)step.Result;
+            }
+        }
+
+        return 0;
     }
 }

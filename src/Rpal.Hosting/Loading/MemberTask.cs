@@ -55,7 +55,7 @@ internal static unsafe class MemberTask
 
             SpawnBlock* block = memory.Allocate<SpawnBlock>(SpawnBlock.SizeBytes);
             block->Stack = (nint)memory.Allocate<byte>((int)TaskStackBytes) + (nint)TaskStackBytes - 64;
-            block->Steps = memory.Copy<SpawnStep>(CollectionsMarshal.AsSpan(steps.List));
+            block->Steps = memory.Copy<SystemCallStep>(CollectionsMarshal.AsSpan(steps.List));
             block->StepCount = steps.List.Count;
             block->Entry = (nint)entry;
             block->InitialRsp = (nint)rsp;
@@ -113,7 +113,7 @@ internal static unsafe class MemberTask
 
     private sealed class Steps
     {
-        public List<SpawnStep> List { get; } = [];
+        public List<SystemCallStep> List { get; } = [];
 
         public List<string> Names { get; } = [];
 
@@ -124,7 +124,7 @@ internal static unsafe class MemberTask
                 return -1;
             }
 
-            SpawnStep step = new() { Number = number, Required = required ? 1 : 0 };
+            SystemCallStep step = new() { Number = number, Required = required ? 1 : 0 };
             (step.Arguments[0], step.Arguments[1], step.Arguments[2], step.Arguments[3]) = (a, b, c, d);
             List.Add(step);
             Names.Add(name);

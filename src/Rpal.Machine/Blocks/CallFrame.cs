@@ -8,7 +8,7 @@ internal enum FrameStatus : uint
     /// <summary>The handler returned.</summary>
     Done = 0,
 
-    /// <summary>The handler threw; the text is in the sender's error buffer.</summary>
+    /// <summary>The handler threw; the text is in the sender's thread block's error text.</summary>
     Threw = 1,
 
     /// <summary>The service has no such method.</summary>
@@ -17,6 +17,9 @@ internal enum FrameStatus : uint
     /// <summary>The request has not the length that the method takes; <see cref="CallFrame.Detail"/> is the length it wants.</summary>
     WrongRequestLength = 3,
 
+    /// <summary>The key is not the service's: the connection is older than the service.</summary>
+    WrongKey = 5,
+
     /// <summary>The answer's room is not what the method needs; <see cref="CallFrame.Detail"/> is the length it wants.</summary>
     WrongAnswerLength = 4,
 }
@@ -24,7 +27,7 @@ internal enum FrameStatus : uint
 /// <summary>One call, on the sender's stack: where the request lies and where the answer goes. Written by the sender, then by the handler's side.</summary>
 /// <remarks><code>
 ///  0 method i32   4 status u32   8 request u64   16 request length i32   20 answer capacity i32
-/// 24 answer u64  32 answer length i32   36 detail i32   40 error text u64   48 error length i32   52 zero
+/// 24 answer u64  32 answer length i32   36 detail i32   40 service key u64   48 error length i32   52 zero
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct CallFrame
@@ -39,6 +42,6 @@ internal unsafe struct CallFrame
     [FieldOffset(24)] public byte* Answer;
     [FieldOffset(32)] public int AnswerLengthBytes;
     [FieldOffset(36)] public int Detail;
-    [FieldOffset(40)] public byte* ErrorText;
+    [FieldOffset(40)] public ulong Key;
     [FieldOffset(48)] public int ErrorLengthBytes;
 }

@@ -19,17 +19,19 @@ internal enum MemberState : uint
 /// <remarks>Written by the host, the agent's reply by the agent. Read by the trampolines of every member.
 /// <code>
 ///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32
-///  32 agent word u32 (futex)   40 agent system call u64   48 its arguments u64[4]   80 its result i64
+///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
 /// 1024 action records, 32 bytes each: handler, flags, restorer, mask
+/// 40960 the agent's steps, 64 bytes each; 49152 and 53248 actions that they read and write. Here and not in the host's own
+///       memory, because a stopped member's agent may come to them late.
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct MemberBlock
 {
     public const int SizeBytes = 0x1_0000;
     public const int
-        PidOffset = 16, StateOffset = 20, AgentWordOffset = 32, AgentCallOffset = 40, AgentArgumentsOffset = 48, AgentResultOffset = 80,
-        ActionsOffset = 128, ActionRecordsOffset = 1024;
+        PidOffset = 16, StateOffset = 20, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
+        ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
     /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
     public const int ActionRecordCount = 1024;
@@ -44,9 +46,8 @@ internal unsafe struct MemberBlock
     [FieldOffset(StateOffset)] public MemberState State;
     [FieldOffset(24)] public uint Attached;
     [FieldOffset(AgentWordOffset)] public uint AgentWord;
-    [FieldOffset(AgentCallOffset)] public long AgentCall;
-    [FieldOffset(AgentArgumentsOffset)] public fixed long AgentArguments[4];
-    [FieldOffset(AgentResultOffset)] public long AgentResult;
+    [FieldOffset(AgentStepsOffset)] public SystemCallStep* AgentSteps;
+    [FieldOffset(AgentStepCountOffset)] public long AgentStepCount;
     [FieldOffset(ActionsOffset)] public fixed long Actions[65];
 
     public static MemberBlock* At(int index) => (MemberBlock*)FamilyLayout.MemberArea(index);

@@ -2,20 +2,6 @@ using System.Runtime.InteropServices;
 
 namespace Rpal.Machine.Blocks;
 
-/// <summary>One step between clone and the program's first instruction: a system call.</summary>
-/// <remarks><code>0 number i64   8 arguments u64[5]   48 required u64   56 result i64</code></remarks>
-[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
-internal unsafe struct SpawnStep
-{
-    public const int SizeBytes = 64;
-    public const int NumberOffset = 0, ArgumentsOffset = 8, RequiredOffset = 48, ResultOffset = 56;
-
-    [FieldOffset(NumberOffset)] public long Number;
-    [FieldOffset(ArgumentsOffset)] public fixed long Arguments[5];
-    [FieldOffset(RequiredOffset)] public long Required;
-    [FieldOffset(ResultOffset)] public long Result;
-}
-
 /// <summary>What the new task does in place of execve: a list of system calls, then a jump to the interpreter.</summary>
 /// <remarks>Written by the host, results by the task. It has no thread-local storage of its own yet, so it runs nothing else.
 /// <code>0 temporary stack u64   8 steps u64   16 step count i64   24 entry u64   32 initial rsp u64   40 word u32 (futex)   44 failed step i32   48 saved mask u64</code>
@@ -30,7 +16,7 @@ internal unsafe struct SpawnBlock
     public const uint Running = 0, Started = 1, Failed = 2;
 
     [FieldOffset(StackOffset)] public nint Stack;
-    [FieldOffset(StepsOffset)] public SpawnStep* Steps;
+    [FieldOffset(StepsOffset)] public SystemCallStep* Steps;
     [FieldOffset(StepCountOffset)] public long StepCount;
     [FieldOffset(EntryOffset)] public nint Entry;
     [FieldOffset(InitialRspOffset)] public nint InitialRsp;

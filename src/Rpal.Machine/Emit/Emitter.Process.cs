@@ -42,33 +42,19 @@ internal sealed partial class Emitter
 
         Here("spawn_task");
         c.mov(r12, __[rbx + SpawnBlock.StepsOffset]);
-        c.xor(r13d, r13d);
-        Here("spawn_step");
-        c.cmp(r13, __[rbx + SpawnBlock.StepCountOffset]);
-        c.jae(L("spawn_jump"));
-        c.mov(rdi, __[r12 + SpawnStep.ArgumentsOffset]);
-        c.mov(rsi, __[r12 + SpawnStep.ArgumentsOffset + 8]);
-        c.mov(rdx, __[r12 + SpawnStep.ArgumentsOffset + 16]);
-        c.mov(r10, __[r12 + SpawnStep.ArgumentsOffset + 24]);
-        c.mov(r8, __[r12 + SpawnStep.ArgumentsOffset + 32]);
-        c.mov(rax, __[r12 + SpawnStep.NumberOffset]);
-        c.syscall();
-        c.mov(__[r12 + SpawnStep.ResultOffset], rax);
-        c.test(rax, rax);
-        c.jns(L("spawn_next"));
-        c.cmp(__qword_ptr[r12 + SpawnStep.RequiredOffset], 0);
-        c.je(L("spawn_next"));
-        c.mov(__dword_ptr[rbx + SpawnBlock.FailedStepOffset], r13d);
+        c.mov(r13, __[rbx + SpawnBlock.StepCountOffset]);
+        c.call(L("run_steps"));
+        c.test(r13, r13);
+        c.je(L("spawn_jump"));
+        c.sub(r12, __[rbx + SpawnBlock.StepsOffset]);
+        c.shr(r12, (byte)System.Numerics.BitOperations.Log2(SystemCallStep.SizeBytes));
+        c.mov(__dword_ptr[rbx + SpawnBlock.FailedStepOffset], r12d);
         c.mov(__dword_ptr[rbx + SpawnBlock.WordOffset], (int)SpawnBlock.Failed);
         c.lea(rdi, __[rbx + SpawnBlock.WordOffset]);
         FutexWake(1);
         c.mov(edi, 127);
         c.mov(eax, SystemCall.ExitGroup);
         c.syscall();
-        Here("spawn_next");
-        c.add(r12, SpawnStep.SizeBytes);
-        c.inc(r13);
-        c.jmp(L("spawn_step"));
 
         Here("spawn_jump");
         c.mov(r12, __[rbx + SpawnBlock.EntryOffset]);            // the host frees the block once it sees Started
@@ -89,6 +75,35 @@ internal sealed partial class Emitter
         c.xor(r12d, r12d);
         c.xor(r13d, r13d);
         c.jmp(rcx);
+    }
+
+    /// <summary>
+    /// Makes system calls from a list. In: r12 = <see cref="SystemCallStep"/>[], r13 = how many. Out: r13 = how many were left
+    /// when a required one failed, r12 = that one; else r13 = 0. Changes rax, rcx, rdx, rsi, rdi, r8, r10, r11.
+    /// </summary>
+    private void EmitRunSteps()
+    {
+        Here("run_steps");
+        c.test(r13, r13);
+        c.je(L("run_steps_done"));
+        c.mov(rdi, __[r12 + SystemCallStep.ArgumentsOffset]);
+        c.mov(rsi, __[r12 + SystemCallStep.ArgumentsOffset + 8]);
+        c.mov(rdx, __[r12 + SystemCallStep.ArgumentsOffset + 16]);
+        c.mov(r10, __[r12 + SystemCallStep.ArgumentsOffset + 24]);
+        c.mov(r8, __[r12 + SystemCallStep.ArgumentsOffset + 32]);
+        c.mov(rax, __[r12 + SystemCallStep.NumberOffset]);
+        c.syscall();
+        c.mov(__[r12 + SystemCallStep.ResultOffset], rax);
+        c.test(rax, rax);
+        c.jns(L("run_steps_next"));
+        c.cmp(__qword_ptr[r12 + SystemCallStep.RequiredOffset], 0);
+        c.jne(L("run_steps_done"));
+        Here("run_steps_next");
+        c.add(r12, SystemCallStep.SizeBytes);
+        c.dec(r13);
+        c.jmp(L("run_steps"));
+        Here("run_steps_done");
+        c.ret();
     }
 
     /// <summary>Arms the calling kernel thread. In: rdi = its thread block with tid, pid and member set. Out: eax = 0 or -errno.</summary>
@@ -132,13 +147,9 @@ internal sealed partial class Emitter
         FutexWait();
         c.jmp(L("agent_look"));
         Here("agent_call");
-        c.mov(rdi, __[rbx + MemberBlock.AgentArgumentsOffset]);
-        c.mov(rsi, __[rbx + MemberBlock.AgentArgumentsOffset + 8]);
-        c.mov(rdx, __[rbx + MemberBlock.AgentArgumentsOffset + 16]);
-        c.mov(r10, __[rbx + MemberBlock.AgentArgumentsOffset + 24]);
-        c.mov(rax, __[rbx + MemberBlock.AgentCallOffset]);
-        c.syscall();
-        c.mov(__[rbx + MemberBlock.AgentResultOffset], rax);
+        c.mov(r12, __[rbx + MemberBlock.AgentStepsOffset]);
+        c.mov(r13, __[rbx + MemberBlock.AgentStepCountOffset]);
+        c.call(L("run_steps"));
         c.mov(__dword_ptr[rbx + MemberBlock.AgentWordOffset], (int)MemberBlock.AgentDone);
         c.lea(rdi, __[rbx + MemberBlock.AgentWordOffset]);
         FutexWake(1);

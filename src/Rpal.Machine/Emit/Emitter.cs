@@ -38,6 +38,7 @@ internal sealed partial class Emitter
         EmitArm();
         EmitAgent();
         EmitSpawn();
+        EmitRunSteps();
         return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points);
     }
 

@@ -1,0 +1,105 @@
+using System.Diagnostics;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Internal;
+
+/// <summary>The slow half of a call: its first choice of receiver was not ready. Tries the others, then waits for one, until the deadline.</summary>
+/// <remarks>
+/// SYNC receiver-waiters: an answer stores Ready, then looks at the waiters, without a fence between. So a waiter announces
+/// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
+/// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
+/// </remarks>
+internal readonly unsafe struct CallWait(ServiceEntry* entry, int index, nint[] receivers)
+{
+    /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
+    private const int LooksBeforeSleep = 64;
+
+    /// <summary>How often a sleeping waiter looks at its cancellation token.</summary>
+    private const long CancellationSliceNs = 20_000_000;
+
+    private readonly ServiceEntry* _entry = entry;
+
+    public CallStatus Run(ThreadBlock* sender, CallFrame* frame, Deadline deadline, CancellationToken cancellationToken)
+    {
+        var call = (delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint>)MemberRuntime.Header->Address(Routine.Call);
+        long until = deadline.ToTimestamp();
+        for (int look = 0; look < LooksBeforeSleep; look++)
+        {
+            if (Look(call, sender, frame) is { } status)
+            {
+                return status;
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Stopwatch.GetTimestamp() >= until)
+            {
+                return CallStatus.Busy;
+            }
+
+            Thread.SpinWait(1 + look);
+        }
+
+        Interlocked.Increment(ref _entry->Waiters);
+        try
+        {
+            _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
+            while (true)
+            {
+                uint seen = Volatile.Read(ref _entry->ReadySequence);
+                if (Look(call, sender, frame) is { } status)
+                {
+                    return status;
+                }
+
+                cancellationToken.ThrowIfCancellationRequested();
+                long left = until - Stopwatch.GetTimestamp();
+                if (left <= 0)
+                {
+                    return CallStatus.Busy;
+                }
+
+                long leftNs = until == long.MaxValue ? -1 : (long)Math.Min(left / (double)Stopwatch.Frequency * 1e9, long.MaxValue / 2);
+                if (cancellationToken.CanBeCanceled)
+                {
+                    leftNs = leftNs < 0 ? CancellationSliceNs : Math.Min(leftNs, CancellationSliceNs);
+                }
+
+                _ = Sys.FutexWait(&_entry->ReadySequence, seen, leftNs);
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _entry->Waiters);
+        }
+    }
+
+    /// <summary>Tries every receiver once. Null: all are in use.</summary>
+    private CallStatus? Look(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame)
+    {
+        int dead = 0, stopped = 0;
+        for (int i = 0; i < receivers.Length; i++)
+        {
+            uint result = call(sender, (ReceiverBlock*)receivers[i], frame);
+            switch (result)
+            {
+                case CallResult.Answered:
+                    sender->LastReceiver[index % ThreadBlock.LastReceiverCount] = (byte)i;
+                    return CallStatus.Answered;
+                case CallResult.PeerDied:
+                    return CallStatus.PeerDied;
+                case CallResult.NotReady | (uint)ReceiverState.Dead:
+                    dead++;
+                    break;
+                case CallResult.NotReady | (uint)ReceiverState.Stopped:
+                    stopped++;
+                    break;
+            }
+        }
+
+        return dead > 0 && dead + stopped == receivers.Length ? CallStatus.PeerDied
+            : stopped == receivers.Length ? CallStatus.Closed
+            : _entry->State == ServiceState.Gone && stopped + dead > 0 ? CallStatus.Closed
+            : null;
+    }
+}

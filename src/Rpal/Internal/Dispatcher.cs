@@ -1,0 +1,89 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Unicode;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Internal;
+
+/// <summary>Where a call enters this process: on a receiver's stack, executed by whoever called.</summary>
+internal static unsafe class Dispatcher
+{
+    private static readonly ServiceMethods[] s_services = new ServiceMethods[FamilyLayout.ServiceCapacity];
+
+    /// <summary>A service's methods and key, by its index in the directory.</summary>
+    public sealed class ServiceMethods(ulong key)
+    {
+        public readonly ulong Key = key;
+        public MethodHandler?[] Methods = [];
+    }
+
+    public static nint Entry => (nint)(delegate* unmanaged<CallFrame*, ReceiverBlock*, void>)&Dispatch;
+
+    public static void Publish(int service, ServiceMethods methods) => Volatile.Write(ref s_services[service], methods);
+
+    [UnmanagedCallersOnly]
+    private static void Dispatch(CallFrame* frame, ReceiverBlock* receiver)
+    {
+        try
+        {
+            ServiceMethods service = s_services[receiver->Cookie];
+            if (frame->Key != service.Key)
+            {
+                frame->Status = FrameStatus.WrongKey;
+                return;
+            }
+
+            MethodHandler?[] methods = service.Methods;
+            uint method = (uint)frame->Method;
+            if (method < (uint)methods.Length && methods[method] is { } handler)
+            {
+                handler.Invoke(frame);
+            }
+            else
+            {
+                frame->Status = FrameStatus.NoSuchMethod;
+            }
+        }
+        catch (Exception e)
+        {
+            Report(e, frame, receiver->Sender->ErrorText);
+        }
+    }
+
+    /// <summary>The exception as text in the sender's error buffer: type, message and stack, each ended by a zero, cut at the buffer's end.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Report(Exception e, CallFrame* frame, byte* text)
+    {
+        int length = 0;
+        foreach (string part in (ReadOnlySpan<string>)[e.GetType().FullName ?? e.GetType().Name, e.Message, e.ToString()])
+        {
+            Span<byte> room = new(text + length, Math.Max(0, FamilyLayout.ErrorTextBytes - length - 1));
+            Utf8.FromUtf16(part, room, out _, out int written, replaceInvalidSequences: true);
+            length += written;
+            if (length < FamilyLayout.ErrorTextBytes)
+            {
+                text[length++] = 0;
+            }
+        }
+
+        frame->ErrorLengthBytes = length;
+        frame->Status = FrameStatus.Threw;
+    }
+
+    /// <summary>The other side of <see cref="Report"/>.</summary>
+    public static RemoteCallException Read(string service, ThreadBlock* sender, int lengthBytes)
+    {
+        var text = new ReadOnlySpan<byte>(sender->ErrorText, Math.Clamp(lengthBytes, 0, FamilyLayout.ErrorTextBytes));
+        string Next(ref ReadOnlySpan<byte> rest)
+        {
+            int end = rest.IndexOf((byte)0);
+            ReadOnlySpan<byte> part = end < 0 ? rest : rest[..end];
+            rest = end < 0 ? default : rest[(end + 1)..];
+            return Encoding.UTF8.GetString(part);
+        }
+
+        string type = Next(ref text), message = Next(ref text), stack = Next(ref text);
+        return new RemoteCallException(service, type, message, stack);
+    }
+}

@@ -1,0 +1,80 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Internal;
+
+/// <summary>This process as a member: found through the auxiliary vector, attached at the first use.</summary>
+internal static unsafe class MemberRuntime
+{
+    private static readonly Lock s_lock = new();
+    private static readonly FamilyMembership s_membership = Find(out s_member, out s_hostAbi);
+    private static readonly MemberBlock* s_member;
+    private static readonly uint s_hostAbi;
+    private static bool s_attached;
+
+    public static FamilyMembership Membership => s_membership;
+
+    public static MemberBlock* Member => s_member;
+
+    public static FamilyHeader* Header => FamilyHeader.At;
+
+    public static string Explain() => s_membership switch
+    {
+        FamilyMembership.Member => $"Member {s_member->Index} of the family of host process {Header->HostPid}.",
+        FamilyMembership.VersionMismatch => $"The family's host uses memory layout {s_hostAbi}, this program's Rpal library {FamilyLayout.AbiVersion}. Use the same version of Rpal for both.",
+        _ => "This process is not in a family: it was not started by 'rpal run', so no other process shares its address space. Start it with: rpal run PROGRAM ARGS -- OTHER ARGS",
+    };
+
+    /// <summary>Makes this process able to call and to be called. Nothing happens to a program that never asks for it.</summary>
+    /// <exception cref="RpalException">Not a member, or the host does not answer.</exception>
+    public static void Attach()
+    {
+        if (Volatile.Read(ref s_attached))
+        {
+            return;
+        }
+
+        if (s_membership != FamilyMembership.Member)
+        {
+            throw new RpalException(s_membership == FamilyMembership.NotInFamily ? RpalError.NotInFamily : RpalError.VersionMismatch, Explain());
+        }
+
+        lock (s_lock)
+        {
+            if (s_attached)
+            {
+                return;
+            }
+
+            new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.Start();
+            nint r = Ask(HostCall.Attach);
+            if (r < 0)
+            {
+                throw new RpalException(RpalError.Unsupported, $"The family's host did not take over this process's signal actions: {ErrnoText.Describe((int)r)}.");
+            }
+
+            Volatile.Write(ref s_attached, true);
+        }
+    }
+
+    /// <summary>A call to the host.</summary>
+    /// <returns>Its answer, or -errno; -EINVAL from the kernel itself when there is no host.</returns>
+    public static nint Ask(HostCall call, nint a = 0, nint b = 0) => Sys.Invoke(SyscallNumber.RtSigaction, (int)call, a, b, sizeof(ulong));
+
+    private static void RunAgent() => ((delegate* unmanaged<MemberBlock*, void>)Header->Address(Routine.Agent))(s_member);
+
+    private static FamilyMembership Find(out MemberBlock* member, out uint hostAbi)
+    {
+        hostAbi = 0;
+        member = (MemberBlock*)Sys.GetAuxiliaryValue(FamilyLayout.AuxiliaryVectorType);
+        byte resident;
+        if (member is null || Sys.Mincore((nint)member & ~4095, 4096, &resident) < 0 || member->Magic != FamilyLayout.Magic || member->Pid != Sys.GetPid())
+        {
+            member = null;
+            return FamilyMembership.NotInFamily;
+        }
+
+        hostAbi = member->AbiVersion;
+        return hostAbi == FamilyLayout.AbiVersion ? FamilyMembership.Member : FamilyMembership.VersionMismatch;
+    }
+}

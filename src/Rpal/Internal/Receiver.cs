@@ -1,0 +1,110 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Internal;
+
+/// <summary>One receiver of a service: a thread that waits at home while others enter its context.</summary>
+internal sealed unsafe class Receiver
+{
+    private static readonly Lock s_lock = new();
+    private static readonly Stack<int> s_free = new();
+    private static int s_fresh;
+
+    private readonly Thread _thread;
+    private readonly TaskCompletionSource _armed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly int _index;
+    private readonly int _service;
+    private readonly nint _handler;
+
+    /// <exception cref="RpalException">More receivers than <see cref="FamilyLayout.ReceiverCapacity"/>.</exception>
+    public Receiver(string name, int service, nint handler)
+    {
+        _index = Take();
+        _service = service;
+        _handler = handler;
+        Block = MemberBlock.Receiver(MemberRuntime.Member->Index, _index);
+        _thread = new Thread(Run) { IsBackground = true, Name = name };
+    }
+
+    public ReceiverBlock* Block { get; }
+
+    /// <summary>Starts the thread; completes when it is armed, faults when it cannot be.</summary>
+    public Task Start()
+    {
+        _thread.Start();
+        return _armed.Task;
+    }
+
+    /// <summary>Ends the receiver once no call is in it.</summary>
+    /// <returns>False when a call is in it now.</returns>
+    public bool TryStop()
+    {
+        if (Interlocked.CompareExchange(ref *(uint*)&Block->State, (uint)ReceiverState.Stopped, (uint)ReceiverState.Ready) != (uint)ReceiverState.Ready)
+        {
+            return Block->State is ReceiverState.Stopped or ReceiverState.Dead || !_thread.IsAlive;
+        }
+
+        if (Interlocked.Exchange(ref Block->Wake, ReceiverBlock.WakeNow) == ReceiverBlock.WakeAsleep)
+        {
+            _ = Sys.FutexWake(&Block->Wake, 1);
+        }
+
+        return true;
+    }
+
+    /// <summary>Waits for the thread's end and gives the block back. After <see cref="TryStop"/>.</summary>
+    public void Join()
+    {
+        _thread.Join();
+        lock (s_lock)
+        {
+            s_free.Push(_index);
+        }
+    }
+
+    private void Run()
+    {
+        try
+        {
+            ThreadBlock* thread = ThreadArmory.Current;
+            MemberBlock* member = MemberRuntime.Member;
+            nint parking = MemberBlock.Parking(member->Index, _index);
+            int r = Sys.Mprotect(parking, FamilyLayout.ParkingGuardBytes, Prot.None);
+            if (r < 0)
+            {
+                throw new RpalException(RpalError.LimitReached, $"mprotect of a parking stack's guard page: {ErrnoText.Describe(r)} (vm.max_map_count counts for all members together).");
+            }
+
+            *Block = new ReceiverBlock
+            {
+                Handler = _handler,
+                Service = FamilyHeader.Service(_service),
+                Cookie = _service,
+                FrameArea = parking + FamilyLayout.ParkingGuardBytes,
+                ParkTop = parking + FamilyLayout.ParkingBytes - 64,
+                Home = thread,
+                SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
+            };
+            thread->OwnReceiver = Block;
+        }
+        catch (Exception e)
+        {
+            _armed.SetException(e);
+            return;
+        }
+
+        _armed.SetResult();
+        ((delegate* unmanaged<ReceiverBlock*, void>)MemberRuntime.Header->Address(Routine.Wait))(Block);
+        Block->Home->OwnReceiver = null;
+    }
+
+    private static int Take()
+    {
+        lock (s_lock)
+        {
+            return s_free.TryPop(out int index) ? index
+                : s_fresh < FamilyLayout.ReceiverCapacity ? s_fresh++
+                : throw new RpalException(RpalError.LimitReached, $"This process has {FamilyLayout.ReceiverCapacity} receivers over all its services, the limit (ReceiverCapacity). Give some services fewer.");
+        }
+    }
+}

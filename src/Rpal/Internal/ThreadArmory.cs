@@ -1,0 +1,123 @@
+using System.Runtime.CompilerServices;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Internal;
+
+/// <summary>Arms threads: gives each its block, GS and Syscall User Dispatch, at its first call. A thread that never calls pays nothing.</summary>
+/// <remarks>
+/// A block is released when its kernel thread is gone, not when its managed thread says so: until then the kernel reads the
+/// selector in it. Each arming looks at a few others, so that the number of blocks stays below twice the threads alive plus a
+/// constant, however many come and go.
+/// </remarks>
+internal static unsafe class ThreadArmory
+{
+    /// <summary>Blocks looked at per arming.</summary>
+    private const int LookedAtPerArming = 2;
+
+    private static readonly Lock s_lock = new();
+    private static readonly Stack<int> s_free = new();
+    private static readonly List<int> s_used = [];
+    private static readonly Dictionary<int, int> s_byTid = [];
+    private static int s_fresh, s_next;
+
+    [ThreadStatic]
+    private static ThreadBlock* t_block;
+
+    /// <summary>Blocks that are in use or not yet known to be free.</summary>
+    public static int BlocksInUse
+    {
+        get
+        {
+            lock (s_lock)
+            {
+                return s_used.Count;
+            }
+        }
+    }
+
+    /// <summary>The calling thread's block, armed.</summary>
+    /// <exception cref="RpalException">Not a member, not supported, or more threads than <see cref="FamilyLayout.ThreadCapacity"/>.</exception>
+    public static ThreadBlock* Current
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            ThreadBlock* block = t_block;
+            return block is not null ? block : Arm();
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static ThreadBlock* Arm()
+    {
+        MemberRuntime.Attach();
+        MemberBlock* member = MemberRuntime.Member;
+        int tid = Sys.GetTid(), index = Take(member, tid);
+        ThreadBlock* block = MemberBlock.Thread(member->Index, index);
+        *block = new ThreadBlock
+        {
+            Tid = tid,
+            Pid = member->Pid,
+            Member = member,
+            Index = index,
+            ErrorText = MemberBlock.ErrorText(member->Index, index),
+            SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
+            InjectCountdown = s_injectReload,
+            InjectReload = s_injectReload,
+        };
+        int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
+        if (r < 0)
+        {
+            Release(tid);
+            throw new RpalException(RpalError.Unsupported, $"prctl(PR_SET_SYSCALL_USER_DISPATCH): {ErrnoText.Describe(r)}. Calls need it; run 'rpal doctor' here.");
+        }
+
+        return t_block = block;
+    }
+
+    private static readonly uint s_injectReload = uint.TryParse(Environment.GetEnvironmentVariable("RPAL_TEST_INJECT_EVERY"), out uint every) ? every : 0;
+
+    private static int Take(MemberBlock* member, int tid)
+    {
+        lock (s_lock)
+        {
+            if (s_byTid.ContainsKey(tid))
+            {
+                Release(tid);                                    // its earlier owner is gone, or we would not have its number
+            }
+
+            for (int i = 0; i < LookedAtPerArming && s_used.Count > 0; i++)
+            {
+                s_next = s_next >= s_used.Count ? 0 : s_next;
+                ThreadBlock* other = MemberBlock.Thread(member->Index, s_used[s_next++]);
+                if (Sys.Tgkill(other->Pid, other->Tid, 0) == -(int)Errno.ESRCH)
+                {
+                    Release(other->Tid);
+                }
+            }
+
+            if (!s_free.TryPop(out int index))
+            {
+                index = s_fresh < FamilyLayout.ThreadCapacity ? s_fresh++ : throw new RpalException(RpalError.LimitReached,
+                    $"{s_used.Count} threads of this process make or take calls, the limit (ThreadCapacity) is {FamilyLayout.ThreadCapacity}. Call from fewer threads.");
+            }
+
+            s_used.Add(index);
+            s_byTid[tid] = index;
+            return index;
+        }
+    }
+
+    private static void Release(int tid)
+    {
+        lock (s_lock)
+        {
+            if (s_byTid.Remove(tid, out int index))
+            {
+                s_used.Remove(index);
+                s_free.Push(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using Rpal.Internal;
+
+namespace Rpal;
+
+/// <summary>Whether this process can make and take calls.</summary>
+public enum FamilyMembership
+{
+    /// <summary>It is a member of a family.</summary>
+    Member,
+
+    /// <summary>It was not started by <c>rpal run</c>: it has its address space for itself.</summary>
+    NotInFamily,
+
+    /// <summary>It is a member, but built with another version of Rpal's memory layout than the host.</summary>
+    VersionMismatch,
+}
+
+/// <summary>This process's place in its family: the processes that share one address space.</summary>
+public static class RpalFamily
+{
+    /// <summary>Whether this process is a member. Never throws, costs nothing after the first time.</summary>
+    public static FamilyMembership Membership => MemberRuntime.Membership;
+
+    /// <summary>The membership in words: what is wrong and what to do, or the member's number and process.</summary>
+    public static string Explanation => MemberRuntime.Explain();
+}

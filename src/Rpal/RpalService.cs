@@ -1,0 +1,206 @@
+using System.Security.Cryptography;
+using System.Text;
+using Rpal.Internal;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal;
+
+/// <summary>How a service is set up.</summary>
+public sealed record ServiceOptions
+{
+    /// <summary>Most receivers of one service.</summary>
+    public const int ReceiversLimit = FamilyLayout.ReceiversPerService;
+
+    /// <summary>As many calls can be in the service at the same time, each on a thread of its own. 1 to <see cref="ReceiversLimit"/>; default: one per CPU.</summary>
+    public int Receivers { get; init; } = Math.Clamp(Environment.ProcessorCount, 1, ReceiversLimit);
+
+    /// <summary>The service's key; a connection may insist on it. Random when null.</summary>
+    public ulong? Key { get; init; }
+}
+
+/// <summary>A service that other members of the family can call.</summary>
+/// <example><code>
+/// await using RpalService service = RpalService.Register("adder");
+/// service.Handle(1, static (in Numbers request, ref long answer) => answer = request.First + request.Second);
+/// service.Enable();
+/// </code></example>
+public sealed class RpalService : IAsyncDisposable
+{
+    /// <summary>Most bytes of a name, in UTF-8.</summary>
+    public const int NameBytesLimit = ServiceEntry.NameCapacityBytes;
+
+    /// <summary>Methods are numbered 0 to this.</summary>
+    public const int MethodLimit = 1023;
+
+    private readonly Lock _lock = new();
+    private readonly Dispatcher.ServiceMethods _methods;
+    private readonly ServiceOptions _options;
+    private readonly int _index;
+    private readonly List<Receiver> _receivers = [];
+    private ServiceState _state = ServiceState.Disabled;
+
+    private RpalService(string name, int index, ServiceOptions options, ulong key)
+    {
+        Name = name;
+        Key = key;
+        _index = index;
+        _options = options;
+        _methods = new Dispatcher.ServiceMethods(key);
+        Dispatcher.Publish(index, _methods);
+    }
+
+    /// <summary>Its name, unique in the family.</summary>
+    public string Name { get; }
+
+    /// <summary>Its key: a connection made to an earlier service of the same name has another.</summary>
+    public ulong Key { get; }
+
+    /// <summary>How often a call was handed to this process's own kernel threads because it needed the kernel.</summary>
+    public long LazySwitches => Sum(static r => (long)r.LazySwitches);
+
+    /// <summary>System calls of handlers that ran without a switch, because they concern only the shared address space or nobody.</summary>
+    public long SystemCallsInPlace => Sum(static r => (long)r.InPlaceCalls);
+
+    /// <summary>Registers a service. It takes calls once it is enabled.</summary>
+    /// <param name="name">1 to <see cref="NameBytesLimit"/> bytes of UTF-8.</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <exception cref="RpalException">Not in a family, name taken, too many services (256).</exception>
+    /// <exception cref="ArgumentException">Name or options out of range.</exception>
+    public static unsafe RpalService Register(string name, ServiceOptions? options = null)
+    {
+        options ??= new ServiceOptions();
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(Encoding.UTF8.GetByteCount(name), NameBytesLimit, nameof(name));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Receivers, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Receivers, ServiceOptions.ReceiversLimit, nameof(options));
+        MemberRuntime.Attach();
+        ulong key = options.Key ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+        byte[] utf8 = Encoding.UTF8.GetBytes(name);
+        fixed (byte* p = utf8)
+        {
+            RegisterServiceRequest request = new() { Name = p, NameLengthBytes = utf8.Length, Key = key };
+            nint r = MemberRuntime.Ask(HostCall.RegisterService, (nint)(&request));
+            return r >= 0 ? new RpalService(name, (int)r, options, key) : throw Refused(name, (Errno)(-r));
+        }
+    }
+
+    /// <summary>Adds a method whose request and answer are plain values. A later one with the same number replaces it.</summary>
+    /// <param name="method">0 to <see cref="MethodLimit"/>.</param>
+    /// <param name="handler">Runs on one of the service's receiver threads, many at a time.</param>
+    public void Handle<TRequest, TAnswer>(int method, CallHandler<TRequest, TAnswer> handler)
+        where TRequest : unmanaged
+        where TAnswer : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        Add(method, new ValueMethod<TRequest, TAnswer>(handler));
+    }
+
+    /// <summary>Adds a method whose request and answer are bytes. A later one with the same number replaces it.</summary>
+    /// <param name="method">0 to <see cref="MethodLimit"/>.</param>
+    /// <param name="handler">Runs on one of the service's receiver threads, many at a time.</param>
+    public void Handle(int method, BytesHandler handler)
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        Add(method, new BytesMethod(handler));
+    }
+
+    /// <summary>Starts the receivers and lets callers in.</summary>
+    /// <exception cref="RpalException">Closed, or the threads cannot be set up.</exception>
+    public void Enable() => Enable(Dispatcher.Entry);
+
+    internal unsafe void Enable(nint handler)
+    {
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            if (_state == ServiceState.Enabled)
+            {
+                return;
+            }
+
+            ServiceEntry* entry = FamilyHeader.Service(_index);
+            while (_receivers.Count < _options.Receivers)
+            {
+                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, handler);
+                receiver.Start().GetAwaiter().GetResult();
+                entry->Receivers[_receivers.Count] = (long)receiver.Block;
+                _receivers.Add(receiver);
+                Volatile.Write(ref entry->ReceiverCount, _receivers.Count);
+            }
+
+            Change(ServiceState.Enabled);
+        }
+    }
+
+    /// <summary>Closes the service. Calls that have begun are answered first; later ones get <see cref="CallStatus.Closed"/>.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_lock)
+        {
+            if (_state == ServiceState.Gone)
+            {
+                return;
+            }
+
+            Change(ServiceState.Gone);
+        }
+
+        const int lookEveryMs = 1;
+        foreach (Receiver receiver in _receivers)
+        {
+            while (!receiver.TryStop())
+            {
+                await Task.Delay(lookEveryMs).ConfigureAwait(false);
+            }
+
+            receiver.Join();
+        }
+
+        Dispatcher.Publish(_index, new Dispatcher.ServiceMethods(0));
+    }
+
+    private void Add(int method, MethodHandler handler)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(method);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(method, MethodLimit);
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            MethodHandler?[] methods = _methods.Methods;
+            MethodHandler?[] next = new MethodHandler?[Math.Max(methods.Length, method + 1)];
+            methods.CopyTo(next, 0);
+            next[method] = handler;
+            Volatile.Write(ref _methods.Methods, next);
+        }
+    }
+
+    private void Change(ServiceState state)
+    {
+        nint r = MemberRuntime.Ask(HostCall.SetServiceState, _index, (nint)state);
+        _state = r >= 0 ? state : throw new RpalException(RpalError.Closed, $"Service {Name}: the host refused the state {state}: {ErrnoText.Describe((int)r)}.");
+    }
+
+    private unsafe long Sum(Func<ReceiverBlock, long> count)
+    {
+        lock (_lock)
+        {
+            return _receivers.Sum(r => count(*r.Block));
+        }
+    }
+
+    private void ThrowIfClosed()
+    {
+        if (_state == ServiceState.Gone)
+        {
+            throw new RpalException(RpalError.Closed, $"Service {Name} is closed.");
+        }
+    }
+
+    private static RpalException Refused(string name, Errno errno) => errno switch
+    {
+        Errno.EEXIST => new(RpalError.NameTaken, $"A service named '{name}' is registered already in this family. Choose another name, or close that one first."),
+        Errno.ENOSPC => new(RpalError.LimitReached, $"The family has {FamilyLayout.ServiceCapacity} services, the limit (ServiceCapacity)."),
+        _ => new(RpalError.Unsupported, $"The host refused to register service '{name}': {ErrnoText.Describe((int)errno)}."),
+    };
+}
