@@ -1,6 +1,11 @@
 using System.Text;
 using Rpal.Hosting;
 
+if (args[0] == "quick")
+{
+    return Rpal.Cli.Bench.CallBench.Quick(args[1..]);
+}
+
 using var host = new FamilyHost(FamilyDefinition.FromCommandLines(args), new Printer());
 return (await host.RunAsync()).ExitCode;
 

@@ -15,20 +15,26 @@ namespace Rpal;
 /// </code></example>
 public sealed class RpalConnection
 {
-    private static readonly unsafe delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> s_call = Routine();
+    private static readonly unsafe delegate* unmanaged<nint*, long, CallFrame*, uint> s_call = FindRoutine();
 
     private readonly unsafe ServiceEntry* _entry;
-    private readonly int _index;
     private readonly ulong _key;
-    private readonly nint[] _receivers;
+    private readonly unsafe nint* _receivers;
+    private readonly int _count;
+    private readonly long _place;
 
     private unsafe RpalConnection(string service, int index, ulong key, nint[] receivers)
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
-        _index = index;
         _key = key;
-        _receivers = receivers;
+        _count = receivers.Length;
+        _place = index % ThreadBlock.LastReceiverCount;
+        _receivers = (nint*)NativeMemory.Alloc(FamilyLayout.ReceiversPerService * (nuint)sizeof(nint));     // as long as the process: connections are few
+        for (int i = 0; i < FamilyLayout.ReceiversPerService; i++)
+        {
+            _receivers[i] = receivers[i % _count];               // so that every remembered place is valid
+        }
     }
 
     /// <summary>The service's name.</summary>
@@ -60,12 +66,10 @@ public sealed class RpalConnection
     /// <param name="request">Read by the handler where it lies.</param>
     /// <param name="answer">Written by the handler where it lies. Unchanged unless the handler wrote it.</param>
     /// <param name="deadline">How long to wait for a receiver.</param>
-    /// <param name="cancellationToken">Looked at before the call and while it waits for a receiver; a handler that has begun is not interrupted.</param>
     /// <exception cref="RemoteCallException">The handler threw.</exception>
     /// <exception cref="RpalException">No such method, or another size of request or answer.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled before a receiver took the call.</exception>
     [SkipLocalsInit]
-    public unsafe CallStatus Call<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken = default)
+    public unsafe CallStatus Call<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline)
         where TRequest : unmanaged
         where TAnswer : unmanaged
     {
@@ -80,7 +84,29 @@ public sealed class RpalConnection
             frame.AnswerCapacityBytes = sizeof(TAnswer);
             frame.Answer = (byte*)a;
             frame.Key = _key;
-            return Call(&frame, deadline, cancellationToken);
+            uint result = s_call(_receivers, _place, &frame);
+            return result == CallResult.Answered && frame.Status == FrameStatus.Done ? CallStatus.Answered : Finish(&frame, result, deadline, default);
+        }
+    }
+
+    /// <inheritdoc cref="Call{TRequest, TAnswer}(int, in TRequest, ref TAnswer, Deadline)"/>
+    /// <param name="method">Its number.</param>
+    /// <param name="request">Read by the handler where it lies.</param>
+    /// <param name="answer">Written by the handler where it lies. Unchanged unless the handler wrote it.</param>
+    /// <param name="deadline">How long to wait for a receiver.</param>
+    /// <param name="cancellationToken">Looked at before the call and while it waits for a receiver; a handler that has begun is not interrupted.</param>
+    /// <exception cref="OperationCanceledException">Cancelled before a receiver took the call.</exception>
+    [SkipLocalsInit]
+    public unsafe CallStatus Call<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
+        where TRequest : unmanaged
+        where TAnswer : unmanaged
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        fixed (TRequest* q = &request)
+        fixed (TAnswer* a = &answer)
+        {
+            CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Key = _key };
+            return Finish(&frame, s_call(_receivers, _place, &frame), deadline, cancellationToken);
         }
     }
 
@@ -94,22 +120,15 @@ public sealed class RpalConnection
     /// <exception cref="RemoteCallException">The handler threw; also when the answer did not fit.</exception>
     /// <exception cref="RpalException">No such method, or one that takes values of another size.</exception>
     /// <exception cref="OperationCanceledException">Cancelled before a receiver took the call.</exception>
-    [SkipLocalsInit]
     public unsafe CallStatus Call(int method, ReadOnlySpan<byte> request, Span<byte> answer, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         fixed (byte* q = request)
         fixed (byte* a = answer)
         {
-            CallFrame frame;
-            frame.Method = method;
-            frame.Status = FrameStatus.Done;
-            frame.Request = q;
-            frame.RequestLengthBytes = request.Length;
-            frame.AnswerCapacityBytes = answer.Length;
-            frame.Answer = a;
-            frame.Key = _key;
-            frame.AnswerLengthBytes = 0;
-            CallStatus status = Call(&frame, deadline, cancellationToken);
+            CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Key = _key };
+            answerLengthBytes = 0;
+            CallStatus status = Finish(&frame, s_call(_receivers, _place, &frame), deadline, cancellationToken);
             answerLengthBytes = status == CallStatus.Answered ? frame.AnswerLengthBytes : 0;
             return status;
         }
@@ -118,29 +137,22 @@ public sealed class RpalConnection
     /// <summary>The raw way for benchmarks: the receiver that this thread would use first.</summary>
     internal unsafe ReceiverBlock* FirstReceiver => (ReceiverBlock*)_receivers[0];
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private unsafe CallStatus Call(CallFrame* frame, Deadline deadline, CancellationToken cancellationToken)
-    {
-        if (cancellationToken.IsCancellationRequested)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-        }
-
-        ThreadBlock* sender = ThreadArmory.Current;
-        nint[] receivers = _receivers;
-        int last = sender->LastReceiver[_index % ThreadBlock.LastReceiverCount];
-        nint receiver = receivers[(uint)last < (uint)receivers.Length ? last : 0];
-        uint result = s_call(sender, (ReceiverBlock*)receiver, frame);
-        return result == CallResult.Answered && frame->Status == FrameStatus.Done ? CallStatus.Answered : Finish(sender, frame, result, deadline, cancellationToken);
-    }
+    /// <summary>For benchmarks that make frames themselves.</summary>
+    internal ulong Key => _key;
 
     /// <summary>Everything but the plain answer.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private unsafe CallStatus Finish(ThreadBlock* sender, CallFrame* frame, uint result, Deadline deadline, CancellationToken cancellationToken)
+    private unsafe CallStatus Finish(CallFrame* frame, uint result, Deadline deadline, CancellationToken cancellationToken)
     {
+        if (result == CallResult.NotArmed)
+        {
+            _ = ThreadArmory.Current;                            // this thread's first call
+            result = s_call(_receivers, _place, frame);
+        }
+
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _index, _receivers).Run(sender, frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _place, _receivers, _count).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;
@@ -154,13 +166,12 @@ public sealed class RpalConnection
         return frame->Status switch
         {
             FrameStatus.Done => CallStatus.Answered,
-            FrameStatus.Threw => throw Dispatcher.Read(Service, sender, frame->ErrorLengthBytes),
+            FrameStatus.Threw => throw Dispatcher.Read(Service, ThreadArmory.Current, frame->ErrorLengthBytes),
             FrameStatus.NoSuchMethod => throw new RpalException(RpalError.NoSuchMethod, $"Service {Service} has no method {frame->Method}."),
             FrameStatus.WrongRequestLength => throw new RpalException(RpalError.WrongSize,
                 $"Method {frame->Method} of service {Service} takes a request of {frame->Detail} bytes, got {frame->RequestLengthBytes}. Use the same type on both sides."),
-            FrameStatus.WrongAnswerLength => throw new RpalException(RpalError.WrongSize,
+            _ => throw new RpalException(RpalError.WrongSize,
                 $"Method {frame->Method} of service {Service} gives an answer of {frame->Detail} bytes, got room for {frame->AnswerCapacityBytes}. Use the same type on both sides."),
-            _ => CallStatus.Closed,
         };
     }
 
@@ -204,8 +215,8 @@ public sealed class RpalConnection
         }
     }
 
-    private static unsafe delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> Routine() =>
+    private static unsafe delegate* unmanaged<nint*, long, CallFrame*, uint> FindRoutine() =>
         RpalFamily.Membership == FamilyMembership.Member
-            ? (delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint>)FamilyHeader.At->Address(Machine.Blocks.Routine.Call)
+            ? (delegate* unmanaged<nint*, long, CallFrame*, uint>)FamilyHeader.At->Address(Routine.CallAny)
             : null;
 }

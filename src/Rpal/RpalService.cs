@@ -34,7 +34,7 @@ public sealed class RpalService : IAsyncDisposable
     public const int MethodLimit = 1023;
 
     private readonly Lock _lock = new();
-    private readonly Dispatcher.ServiceMethods _methods;
+    private MethodHandler?[] _methods = [];
     private readonly ServiceOptions _options;
     private readonly int _index;
     private readonly List<Receiver> _receivers = [];
@@ -46,8 +46,6 @@ public sealed class RpalService : IAsyncDisposable
         Key = key;
         _index = index;
         _options = options;
-        _methods = new Dispatcher.ServiceMethods(key);
-        Dispatcher.Publish(index, _methods);
     }
 
     /// <summary>Its name, unique in the family.</summary>
@@ -122,7 +120,7 @@ public sealed class RpalService : IAsyncDisposable
             ServiceEntry* entry = FamilyHeader.Service(_index);
             while (_receivers.Count < _options.Receivers)
             {
-                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, handler);
+                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, Key, handler);
                 receiver.Start().GetAwaiter().GetResult();
                 entry->Receivers[_receivers.Count] = (long)receiver.Block;
                 _receivers.Add(receiver);
@@ -157,7 +155,7 @@ public sealed class RpalService : IAsyncDisposable
             receiver.Join();
         }
 
-        Dispatcher.Publish(_index, new Dispatcher.ServiceMethods(0));
+        Dispatcher.Publish(_index, []);
     }
 
     private void Add(int method, MethodHandler handler)
@@ -167,11 +165,10 @@ public sealed class RpalService : IAsyncDisposable
         lock (_lock)
         {
             ThrowIfClosed();
-            MethodHandler?[] methods = _methods.Methods;
-            MethodHandler?[] next = new MethodHandler?[Math.Max(methods.Length, method + 1)];
-            methods.CopyTo(next, 0);
+            MethodHandler?[] next = new MethodHandler?[Math.Max(_methods.Length, method + 1)];
+            _methods.CopyTo(next, 0);
             next[method] = handler;
-            Volatile.Write(ref _methods.Methods, next);
+            Dispatcher.Publish(_index, _methods = next);
         }
     }
 

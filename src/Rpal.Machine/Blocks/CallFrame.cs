@@ -17,9 +17,6 @@ internal enum FrameStatus : uint
     /// <summary>The request has not the length that the method takes; <see cref="CallFrame.Detail"/> is the length it wants.</summary>
     WrongRequestLength = 3,
 
-    /// <summary>The key is not the service's: the connection is older than the service.</summary>
-    WrongKey = 5,
-
     /// <summary>The answer's room is not what the method needs; <see cref="CallFrame.Detail"/> is the length it wants.</summary>
     WrongAnswerLength = 4,
 }
@@ -32,7 +29,7 @@ internal enum FrameStatus : uint
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct CallFrame
 {
-    public const int SizeBytes = 64;
+    public const int SizeBytes = 64, KeyOffset = 40;
 
     [FieldOffset(0)] public int Method;
     [FieldOffset(4)] public FrameStatus Status;
@@ -42,6 +39,6 @@ internal unsafe struct CallFrame
     [FieldOffset(24)] public byte* Answer;
     [FieldOffset(32)] public int AnswerLengthBytes;
     [FieldOffset(36)] public int Detail;
-    [FieldOffset(40)] public ulong Key;
+    [FieldOffset(KeyOffset)] public ulong Key;
     [FieldOffset(48)] public int ErrorLengthBytes;
 }

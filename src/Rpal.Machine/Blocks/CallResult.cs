@@ -17,4 +17,7 @@ internal static class CallResult
 
     /// <summary>Not claimed; the low byte is the <see cref="ReceiverState"/> found.</summary>
     public const uint NotReady = 0x100;
+
+    /// <summary>The calling thread has no block yet.</summary>
+    public const uint NotArmed = 0x200;
 }

@@ -5,11 +5,9 @@ namespace Rpal.Machine.Emit;
 
 internal sealed partial class Emitter
 {
-    /// <summary>MXCSR bits that the ABI gives to the program: masks, rounding, flush and denormals. The rest are sticky flags.</summary>
-    private const int MxcsrControlBits = 0xFFC0, MxcsrDefault = 0x1F80, X87ControlDefault = 0x37F;
-
     /// <summary>
-    /// The call and its answer. In: rdi = the sender's thread block, rsi = receiver, rdx = call frame.
+    /// The call and its answer. <c>call</c> in: rdi = the sender's thread block, rsi = receiver, rdx = call frame.
+    /// <c>call_any</c> in: rdi = receivers[64], rsi = the service's place in the sender's list of receivers used last, rdx = call frame.
     /// Out: eax = <see cref="CallResult"/>. The handler gets rdi = call frame, rsi = receiver, on the receiver's stack and FS.
     /// </summary>
     /// <remarks><code>
@@ -24,27 +22,34 @@ internal sealed partial class Emitter
     /// SYNC receiver-ready: the claim (lock cmpxchg) pairs with the Ready stores here, in <see cref="EmitWait"/> and in the
     /// trampolines' rollback. Lazily switched, the handler returns on its own kernel thread: <c>gs:current</c> differs, and the
     /// answer goes through <c>answer_home</c>.
+    /// <para>Rounding and exception masks (MXCSR, x87) are as in any call: the handler runs with the caller's and returns them unchanged.</para>
     /// </remarks>
     private void EmitCall()
     {
+        Begin(Routine.CallAny, "call_any");
+        c.rdgsbase(rax);
+        c.test(rax, rax);
+        c.je(L("not_armed"));
+        c.mov(rcx, __[rax + ThreadBlock.CurrentOffset]);         // a context at home does not move; one that runs foreign has one block wherever it is
+        c.test(rcx, rcx);
+        c.jne(L("call_any_foreign"));
+        Here("call_any_sender");
+        c.movzx(ecx, __byte_ptr[rax + rsi + ThreadBlock.LastReceiverOffset]);
+        c.mov(rsi, __[rdi + rcx * 8]);
+        c.mov(rdi, rax);
+
         Begin(Routine.Call, "call");
         PushCalleeSaved();
-        c.stmxcsr(__dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
-        c.fnstcw(__word_ptr[rdi + ThreadBlock.X87ControlOffset]);
         c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
-        c.mov(eax, __dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
-        c.and(eax, MxcsrControlBits);
-        c.cmp(eax, MxcsrDefault);
-        c.jne(L("call_own_rounding"));
-        c.cmp(__word_ptr[rdi + ThreadBlock.X87ControlOffset], X87ControlDefault);
-        c.jne(L("call_own_rounding"));
-
         Here("entry_retry");
         c.mov(eax, (int)ReceiverState.Ready);
         c.mov(ecx, (int)ReceiverState.Foreign);
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
         c.jne(L("not_ready"));
         c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
+        c.mov(rax, __[rsi + ReceiverBlock.KeyOffset]);
+        c.cmp(rax, __[rdx + CallFrame.KeyOffset]);
+        c.jne(L("wrong_key"));
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
         Point("entry_selector");                                 // rolled back up to entry_end: nothing of the receiver was touched
@@ -112,26 +117,21 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
 
+        Here("call_any_foreign");
+        c.mov(rax, __[rcx + ReceiverBlock.HomeOffset]);
+        c.jmp(L("call_any_sender"));
+        Here("not_armed");
+        c.mov(eax, (int)CallResult.NotArmed);
+        c.ret();
+
         Here("not_ready");
         c.or(eax, (int)CallResult.NotReady);
         PopCalleeSaved();
         c.ret();
 
-        // A receiver always starts with the ABI's rounding and masks; a sender that changed its own gets them back.
-        Here("call_own_rounding");
-        c.sub(rsp, 24);
-        c.mov(eax, __dword_ptr[rdi + ThreadBlock.MxcsrOffset]);
-        c.mov(__dword_ptr[rsp], eax);
-        c.movzx(eax, __word_ptr[rdi + ThreadBlock.X87ControlOffset]);
-        c.mov(__dword_ptr[rsp + 4], eax);
-        c.mov(__dword_ptr[rsp + 8], MxcsrDefault);
-        c.mov(__dword_ptr[rsp + 12], X87ControlDefault);
-        c.ldmxcsr(__dword_ptr[rsp + 8]);
-        c.fldcw(__word_ptr[rsp + 12]);
-        c.call(L("call"));
-        c.ldmxcsr(__dword_ptr[rsp]);
-        c.fldcw(__word_ptr[rsp + 4]);
-        c.add(rsp, 24);
+        Here("wrong_key");                                       // the receiver serves another service by now
+        c.mov(__dword_ptr[rsi + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
         PopCalleeSaved();
         c.ret();
     }

@@ -233,6 +233,11 @@ internal sealed partial class Emitter
         c.add(eax, 4);
         c.mov(__dword_ptr[r8 + ThreadBlock.ReplyOffset], eax);
         c.mov(__dword_ptr[rbp + ReceiverBlock.PendingSequenceOffset], eax);
+        c.mov(rdx, __[r14 + SignalFrame.FpRegs]);                // until the answer brings them: as the handler had them now
+        c.mov(eax, __dword_ptr[rdx + FxsaveMxcsr]);
+        c.mov(__dword_ptr[r8 + ThreadBlock.MxcsrOffset], eax);
+        c.movzx(eax, __word_ptr[rdx]);
+        c.mov(__word_ptr[r8 + ThreadBlock.X87ControlOffset], ax);
         c.mov(rdx, __[r14 + SignalFrame.UcSigmask]);
         c.mov(rbx, r8);
         c.mov(rsp, __[r8 + ThreadBlock.RspOffset]);
@@ -258,8 +263,6 @@ internal sealed partial class Emitter
         Here("lazy_wait");
         c.mov(rsi, rsp);
         EmitSetMask();
-        c.ldmxcsr(__dword_ptr[rbx + ThreadBlock.MxcsrOffset]);
-        c.fldcw(__word_ptr[rbx + ThreadBlock.X87ControlOffset]);
         c.jmp(L("wait_reply"));
 
         // Nobody is left to take it. Whoever takes Pending, this thread or the host, writes the reply.
@@ -275,6 +278,9 @@ internal sealed partial class Emitter
 
     /// <summary>Offset of the extended state in a receiver's frame area: behind the ucontext, 64-byte aligned.</summary>
     internal const int FrameXstateOffset = 512;
+
+    /// <summary>FXSAVE: x87 control word first, MXCSR at 24.</summary>
+    private const int FxsaveMxcsr = 24;
 
     /// <summary>The extended state when the kernel wrote no size: plain FXSAVE.</summary>
     private const int FxsaveBytes = 512;

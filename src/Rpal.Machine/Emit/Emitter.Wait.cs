@@ -50,6 +50,8 @@ internal sealed partial class Emitter
         c.and(ecx, ~3);
         c.cmp(ecx, r13d);
         c.jne(L("answer_given"));
+        c.stmxcsr(__dword_ptr[r12 + ThreadBlock.MxcsrOffset]);   // by the ABI the handler left the caller's
+        c.fnstcw(__word_ptr[r12 + ThreadBlock.X87ControlOffset]);
         c.mov(edx, eax);
         c.and(edx, 3);
         c.lea(ecx, __[r13 + (int)CallResult.Answered]);
@@ -185,6 +187,8 @@ internal sealed partial class Emitter
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.ReplyOffset]);
         c.and(eax, 3);
         c.and(__dword_ptr[rbx + ThreadBlock.ReplyOffset], ~3);
+        c.ldmxcsr(__dword_ptr[rbx + ThreadBlock.MxcsrOffset]);
+        c.fldcw(__word_ptr[rbx + ThreadBlock.X87ControlOffset]);
         c.mov(rsp, __[rbx + ThreadBlock.RspOffset]);
         PopCalleeSaved();
         c.ret();

@@ -10,7 +10,7 @@ namespace Rpal.Internal;
 /// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
 /// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
 /// </remarks>
-internal readonly unsafe struct CallWait(ServiceEntry* entry, int index, nint[] receivers)
+internal readonly unsafe struct CallWait(ServiceEntry* entry, long place, nint* receivers, int count)
 {
     /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
     private const int LooksBeforeSleep = 64;
@@ -19,10 +19,12 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, int index, nint[] 
     private const long CancellationSliceNs = 20_000_000;
 
     private readonly ServiceEntry* _entry = entry;
+    private readonly nint* _receivers = receivers;
 
-    public CallStatus Run(ThreadBlock* sender, CallFrame* frame, Deadline deadline, CancellationToken cancellationToken)
+    public CallStatus Run(CallFrame* frame, Deadline deadline, CancellationToken cancellationToken)
     {
         var call = (delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint>)MemberRuntime.Header->Address(Routine.Call);
+        ThreadBlock* sender = ThreadArmory.Current;
         long until = deadline.ToTimestamp();
         for (int look = 0; look < LooksBeforeSleep; look++)
         {
@@ -78,13 +80,13 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, int index, nint[] 
     private CallStatus? Look(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame)
     {
         int dead = 0, stopped = 0;
-        for (int i = 0; i < receivers.Length; i++)
+        for (int i = 0; i < count; i++)
         {
-            uint result = call(sender, (ReceiverBlock*)receivers[i], frame);
+            uint result = call(sender, (ReceiverBlock*)_receivers[i], frame);
             switch (result)
             {
                 case CallResult.Answered:
-                    sender->LastReceiver[index % ThreadBlock.LastReceiverCount] = (byte)i;
+                    sender->LastReceiver[place] = (byte)i;
                     return CallStatus.Answered;
                 case CallResult.PeerDied:
                     return CallStatus.PeerDied;
@@ -97,8 +99,8 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, int index, nint[] 
             }
         }
 
-        return dead > 0 && dead + stopped == receivers.Length ? CallStatus.PeerDied
-            : stopped == receivers.Length ? CallStatus.Closed
+        return dead > 0 && dead + stopped == count ? CallStatus.PeerDied
+            : stopped == count ? CallStatus.Closed
             : _entry->State == ServiceState.Gone && stopped + dead > 0 ? CallStatus.Closed
             : null;
     }

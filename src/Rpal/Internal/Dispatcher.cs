@@ -9,36 +9,23 @@ namespace Rpal.Internal;
 /// <summary>Where a call enters this process: on a receiver's stack, executed by whoever called.</summary>
 internal static unsafe class Dispatcher
 {
-    private static readonly ServiceMethods[] s_services = new ServiceMethods[FamilyLayout.ServiceCapacity];
-
-    /// <summary>A service's methods and key, by its index in the directory.</summary>
-    public sealed class ServiceMethods(ulong key)
-    {
-        public readonly ulong Key = key;
-        public MethodHandler?[] Methods = [];
-    }
+    /// <summary>Each service's methods, by its index in the directory, then by number.</summary>
+    private static readonly MethodHandler?[][] s_methods = [.. Enumerable.Repeat(Array.Empty<MethodHandler?>(), FamilyLayout.ServiceCapacity)];
 
     public static nint Entry => (nint)(delegate* unmanaged<CallFrame*, ReceiverBlock*, void>)&Dispatch;
 
-    public static void Publish(int service, ServiceMethods methods) => Volatile.Write(ref s_services[service], methods);
+    public static void Publish(int service, MethodHandler?[] methods) => Volatile.Write(ref s_methods[service], methods);
 
     [UnmanagedCallersOnly]
     private static void Dispatch(CallFrame* frame, ReceiverBlock* receiver)
     {
         try
         {
-            ServiceMethods service = s_services[receiver->Cookie];
-            if (frame->Key != service.Key)
-            {
-                frame->Status = FrameStatus.WrongKey;
-                return;
-            }
-
-            MethodHandler?[] methods = service.Methods;
+            MethodHandler?[] methods = s_methods[receiver->Cookie];
             uint method = (uint)frame->Method;
             if (method < (uint)methods.Length && methods[method] is { } handler)
             {
-                handler.Invoke(frame);
+                handler.Invoke(handler, frame);
             }
             else
             {

@@ -1,18 +1,22 @@
+using System.Runtime.CompilerServices;
 using Rpal.Machine.Blocks;
 
 namespace Rpal.Internal;
 
 /// <summary>One method of a service: checks the lengths, then runs the user's handler on the caller's memory.</summary>
-internal abstract unsafe class MethodHandler
+/// <remarks>Called through its own pointer: one load less than a virtual method, on a path where each is felt.</remarks>
+internal abstract unsafe class MethodHandler(delegate*<MethodHandler, CallFrame*, void> invoke)
 {
-    public abstract void Invoke(CallFrame* frame);
+    public readonly delegate*<MethodHandler, CallFrame*, void> Invoke = invoke;
 }
 
-internal sealed unsafe class ValueMethod<TRequest, TAnswer>(CallHandler<TRequest, TAnswer> handler) : MethodHandler
+internal sealed unsafe class ValueMethod<TRequest, TAnswer>(CallHandler<TRequest, TAnswer> handler) : MethodHandler(&Run)
     where TRequest : unmanaged
     where TAnswer : unmanaged
 {
-    public override void Invoke(CallFrame* frame)
+    private readonly CallHandler<TRequest, TAnswer> _handler = handler;
+
+    private static void Run(MethodHandler self, CallFrame* frame)
     {
         if (frame->RequestLengthBytes != sizeof(TRequest))
         {
@@ -28,16 +32,18 @@ internal sealed unsafe class ValueMethod<TRequest, TAnswer>(CallHandler<TRequest
             return;
         }
 
-        handler(in *(TRequest*)frame->Request, ref *(TAnswer*)frame->Answer);
+        Unsafe.As<ValueMethod<TRequest, TAnswer>>(self)._handler(in *(TRequest*)frame->Request, ref *(TAnswer*)frame->Answer);
     }
 }
 
-internal sealed unsafe class BytesMethod(BytesHandler handler) : MethodHandler
+internal sealed unsafe class BytesMethod(BytesHandler handler) : MethodHandler(&Run)
 {
-    public override void Invoke(CallFrame* frame)
+    private readonly BytesHandler _handler = handler;
+
+    private static void Run(MethodHandler self, CallFrame* frame)
     {
         var writer = new AnswerWriter(new Span<byte>(frame->Answer, frame->AnswerCapacityBytes));
-        handler(new ReadOnlySpan<byte>(frame->Request, frame->RequestLengthBytes), ref writer);
+        Unsafe.As<BytesMethod>(self)._handler(new ReadOnlySpan<byte>(frame->Request, frame->RequestLengthBytes), ref writer);
         frame->AnswerLengthBytes = writer.LengthBytes;
     }
 }

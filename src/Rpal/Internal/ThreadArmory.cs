@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -40,7 +39,6 @@ internal static unsafe class ThreadArmory
     /// <exception cref="RpalException">Not a member, not supported, or more threads than <see cref="FamilyLayout.ThreadCapacity"/>.</exception>
     public static ThreadBlock* Current
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
             ThreadBlock* block = t_block;
@@ -48,7 +46,6 @@ internal static unsafe class ThreadArmory
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private static ThreadBlock* Arm()
     {
         MemberRuntime.Attach();
