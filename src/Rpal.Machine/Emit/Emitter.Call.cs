@@ -39,13 +39,10 @@ internal sealed partial class Emitter
         c.mov(rdi, rax);
 
         Begin(Routine.Call, "call");
+        EmitClaim("not_ready");                                  // before anything is stored: a locked instruction waits for every store
         PushCalleeSaved();
         c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
-        Here("entry_retry");
-        c.mov(eax, (int)ReceiverState.Ready);
-        c.mov(ecx, (int)ReceiverState.Foreign);
-        c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
-        c.jne(L("not_ready"));
+        Here("entry_claimed");
         c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
         c.mov(rax, __[rsi + ReceiverBlock.KeyOffset]);
         c.cmp(rax, __[rdx + CallFrame.KeyOffset]);
@@ -124,9 +121,13 @@ internal sealed partial class Emitter
         c.mov(eax, (int)CallResult.NotArmed);
         c.ret();
 
+        Here("entry_retry");                                     // a call that was rolled back: its registers are saved
+        EmitClaim("not_ready_again");
+        c.jmp(L("entry_claimed"));
+        Here("not_ready_again");
+        PopCalleeSaved();
         Here("not_ready");
         c.or(eax, (int)CallResult.NotReady);
-        PopCalleeSaved();
         c.ret();
 
         Here("wrong_key");                                       // the receiver serves another service by now
@@ -134,6 +135,15 @@ internal sealed partial class Emitter
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
         PopCalleeSaved();
         c.ret();
+    }
+
+    /// <summary>rsi = receiver: Ready becomes Foreign, or jumps with the state found in eax. Changes rcx.</summary>
+    private void EmitClaim(string notReady)
+    {
+        c.mov(eax, (int)ReceiverState.Ready);
+        c.mov(ecx, (int)ReceiverState.Foreign);
+        c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
+        c.jne(L(notReady));
     }
 
     /// <summary>rcx = service entry with waiting senders: bumps the sequence that they sleep on. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>

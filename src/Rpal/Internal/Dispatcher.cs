@@ -21,7 +21,8 @@ internal static unsafe class Dispatcher
     {
         try
         {
-            MethodHandler?[] methods = s_methods[receiver->Cookie];
+            // Cookie is this process's own word, written by Receiver.Run
+            MethodHandler?[] methods = Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(s_methods), (nint)receiver->Cookie);
             uint method = (uint)frame->Method;
             if (method < (uint)methods.Length && methods[method] is { } handler)
             {
