@@ -34,6 +34,9 @@ internal sealed partial class Emitter
         c.test(rcx, rcx);
         c.jne(L("call_any_foreign"));
         Here("call_any_sender");
+        c.mov(rcx, __qword_ptr.fs[0]);                           // GS is inherited by clone, FS is not: is this thread's block its own? (TLS ABI: fs:0 = FS)
+        c.cmp(rcx, __[rax + ThreadBlock.FsOffset]);
+        c.jne(L("not_armed"));
         c.movzx(ecx, __byte_ptr[rax + rsi + ThreadBlock.LastReceiverOffset]);
         c.mov(rsi, __[rdi + rcx * 8]);
         c.mov(rdi, rax);

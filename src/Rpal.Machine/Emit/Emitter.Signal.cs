@@ -245,6 +245,11 @@ internal sealed partial class Emitter
         c.and(rsp, -16);
         c.mov(__[rsp], rdx);
 
+        ReadTscAndCpu();
+        c.mov(__dword_ptr[rbp + ReceiverBlock.PeerCpuOffset], ecx);
+        c.mov(eax, __dword_ptr[rbp + ReceiverBlock.HomeCpuOffset]);
+        c.mov(__dword_ptr[rbx + ThreadBlock.PeerCpuOffset], eax);
+
         // SYNC pending-gone: this exchange, then the look at the state, pairs with the host's store of Gone, then its look at Pending.
         c.mov(rax, rbx);
         c.xchg(__[rbp + ReceiverBlock.PendingOffset], rax);

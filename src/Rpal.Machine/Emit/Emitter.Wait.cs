@@ -72,7 +72,7 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
 
         Here("park");
-        SpinWhileZero(rbx, ReceiverBlock.WakeOffset, ReceiverBlock.SpinBudgetOffset, "park_woken");
+        SpinWhileZero(rbx, ReceiverBlock.WakeOffset, ReceiverBlock.SpinBudgetOffset, ReceiverBlock.PeerCpuOffset, "park_woken");
         Here("park_sleep");
         c.xor(eax, eax);
         c.mov(edx, (int)ReceiverBlock.WakeAsleep);
@@ -137,6 +137,8 @@ internal sealed partial class Emitter
     {
         c.mov(rsp, __[rbx + ReceiverBlock.ParkTopOffset]);
         c.mov(Gs(ThreadBlock.ParkedOffset), rbx);
+        ReadTscAndCpu();
+        c.mov(__dword_ptr[rbx + ReceiverBlock.HomeCpuOffset], ecx);
         c.xor(edi, edi);
         c.xor(esi, esi);
         c.lea(rdx, __[rbx + ReceiverBlock.MaskOffset]);
@@ -162,7 +164,7 @@ internal sealed partial class Emitter
     private void EmitWaitReply()
     {
         Here("wait_reply");
-        SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, "reply_taken");
+        SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, ThreadBlock.PeerCpuOffset, "reply_taken");
         Here("reply_sleep");                                     // SYNC reply: pairs with answer_reply and the host's report of a death
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.ReplyOffset]);
         c.mov(edx, eax);
