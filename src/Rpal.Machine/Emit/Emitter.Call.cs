@@ -27,10 +27,8 @@ internal sealed partial class Emitter
     private void EmitCall()
     {
         Begin(Routine.CallAny, "call_any");
-        c.rdgsbase(rax);
-        c.test(rax, rax);
-        c.je(L("not_armed"));
-        c.mov(rcx, __[rax + ThreadBlock.CurrentOffset]);         // a context at home does not move; one that runs foreign has one block wherever it is
+        c.mov(rax, Gs(ThreadBlock.SelfOffset));                  // faults in a thread with no block: the trampoline continues at not_armed
+        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));               // a context at home does not move; one that runs foreign has one block wherever it is
         c.test(rcx, rcx);
         c.jne(L("call_any_foreign"));
         Here("call_any_sender");

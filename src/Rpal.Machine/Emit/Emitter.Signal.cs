@@ -51,7 +51,7 @@ internal sealed partial class Emitter
         c.add(r15, rcx);
         c.rdgsbase(rbx);
         c.test(rbx, rbx);
-        c.je(L("chain"));
+        c.je(L("no_block"));
         if (_inject)
         {
             EmitInjection();
@@ -70,6 +70,17 @@ internal sealed partial class Emitter
         Here("signal_return");
         c.add(rsp, 24);
         c.ret();
+
+        // A thread's first call reads its block through GS and has none: as the kernel does it, a table of one fault and its way on.
+        Here("no_block");
+        c.cmp(r12d, SystemCall.SigSegv);
+        c.jne(L("chain"));
+        c.lea(rax, __[L("call_any")]);
+        c.cmp(rax, __[r14 + Rip]);
+        c.jne(L("chain"));
+        c.lea(rax, __[L("not_armed")]);
+        c.mov(__[r14 + Rip], rax);
+        c.jmp(L("signal_return"));
 
         // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
         Here("maybe_parked");
