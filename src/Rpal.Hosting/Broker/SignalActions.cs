@@ -46,14 +46,13 @@ internal sealed unsafe class SignalActions
                 continue;
             }
 
-            KernelSigaction old = default;
-            nint r = AskAgent(SyscallNumber.RtSigaction, signal, 0, (nint)(&old), sizeof(ulong));
+            nint r = AskAgent(signal, null);
             if (r < 0)
             {
                 return r;
             }
 
-            KernelSigaction* record = Publish(signal, old);
+            KernelSigaction* record = Publish(signal, *Exchanged);
             if (IsFunction(record->Handler) || signal == Signal.SIGSYS)
             {
                 r = Install(signal, record);
@@ -99,7 +98,7 @@ internal sealed unsafe class SignalActions
             return Install(signal, Publish(signal, wanted));
         }
 
-        nint r = AskAgent(SyscallNumber.RtSigaction, signal, (nint)(&wanted), 0, sizeof(ulong));     // kernel first: no handler may run after
+        nint r = AskAgent(signal, &wanted);     // kernel first: no handler may run after
         if (r == 0)
         {
             _ = Publish(signal, wanted);
@@ -130,31 +129,56 @@ internal sealed unsafe class SignalActions
             Restorer = FamilyHeader.At->Address(Routine.Restorer),
             Mask = ulong.MaxValue,
         };
-        nint r = AskAgent(SyscallNumber.RtSigaction, signal, (nint)(&action), 0, sizeof(ulong));
+        nint r = AskAgent(signal, &action);
         Count += r == 0 ? 1 : 0;
         return r;
     }
 
-    private nint AskAgent(long number, nint a, nint b, nint c, nint d)
+    /// <summary>What the agent reads and writes. Shared memory, not this stack: a member that was stopped in between answers late.</summary>
+    private KernelSigaction* Exchanged => (KernelSigaction*)((byte*)_member + MemberBlock.ActionRecordsOffset) + MemberBlock.ActionRecordCount;
+
+    /// <summary>Makes the agent set an action, or with null read the present one into <see cref="Exchanged"/>.</summary>
+    private nint AskAgent(int signal, KernelSigaction* wanted)
     {
-        _member->AgentCall = number;
-        (_member->AgentArguments[0], _member->AgentArguments[1], _member->AgentArguments[2], _member->AgentArguments[3]) = (a, b, c, d);
         uint* word = &_member->AgentWord;
+        if (!AwaitAgent(word))
+        {
+            return -(int)Errno.ESRCH;                            // still at the question before
+        }
+
+        if (wanted is not null)
+        {
+            *Exchanged = *wanted;
+        }
+
+        _member->AgentCall = SyscallNumber.RtSigaction;
+        (_member->AgentArguments[0], _member->AgentArguments[3]) = (signal, sizeof(ulong));
+        (_member->AgentArguments[1], _member->AgentArguments[2]) = wanted is null ? (0L, (long)Exchanged) : ((long)Exchanged, 0L);
         Volatile.Write(ref *word, MemberBlock.AgentAsked);
         _ = Sys.FutexWake(word, 1);
-        long until = Environment.TickCount64 + AgentTimeoutNs / 1_000_000;
-        while (Volatile.Read(ref *word) == MemberBlock.AgentAsked)
+        if (!AwaitAgent(word))
         {
-            if (Environment.TickCount64 > until)
-            {
-                return -(int)Errno.ESRCH;                        // the member has no agent, or is dying
-            }
-
-            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 10);
+            return -(int)Errno.ESRCH;                            // the member has no agent, or is dying
         }
 
         nint result = (nint)_member->AgentResult;
         Volatile.Write(ref *word, MemberBlock.AgentIdle);
         return result;
+    }
+
+    private static bool AwaitAgent(uint* word)
+    {
+        long until = Environment.TickCount64 + AgentTimeoutNs / 1_000_000;
+        while (Volatile.Read(ref *word) == MemberBlock.AgentAsked)
+        {
+            if (Environment.TickCount64 > until)
+            {
+                return false;
+            }
+
+            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 10);
+        }
+
+        return true;
     }
 }
