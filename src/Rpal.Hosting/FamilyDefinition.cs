@@ -62,12 +62,12 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
             throw new FormatException($"{path}: \"members\" contains null.");
         }
 
+        family.Validate(path);
         string directory = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         family = family with
         {
             Members = [.. family.Members.Select(m => m with { WorkingDirectory = System.IO.Path.GetFullPath(m.WorkingDirectory ?? ".", directory) })],
         };
-        family.Validate(path);
         return family;
     }
 

@@ -1,9 +1,10 @@
+using Microsoft.Win32.SafeHandles;
 using Rpal.Hosting;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
 // A line "signal N" on standard input is sent to the members.
-using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : Console.OpenStandardOutput();
+using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write);
 var events = new EventWriter(target);
 FamilyDefinition definition;
 try
@@ -19,7 +20,8 @@ catch (Exception e) when (e is FormatException or IOException)
 int exitCode;
 using (var host = new FamilyHost(definition, events))
 {
-    new Thread(() => Listen(host)) { IsBackground = true, Name = "commands" }.Start();
+    var commands = new StreamReader(new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read));     // Console opens descriptors of its own later
+    new Thread(() => Listen(host, commands)) { IsBackground = true, Name = "commands" }.Start();
     events.Resources("before");
     try
     {
@@ -38,9 +40,9 @@ using (var host = new FamilyHost(definition, events))
 
 return exitCode;
 
-static void Listen(FamilyHost host)
+static void Listen(FamilyHost host, TextReader commands)
 {
-    while (Console.In.ReadLine() is { } line)
+    while (commands.ReadLine() is { } line)
     {
         if (line.StartsWith("signal ", StringComparison.Ordinal))
         {
