@@ -167,7 +167,9 @@ public sealed class ProgramTests
     [Fact]
     public async Task A_member_that_dies_before_its_main_is_reported()
     {
-        using HostRun run = await HostRun.ToEndAsync(new MemberFile("a", "/bin/echo", "x") { Environment = new() { ["LD_BIND_NOW"] = "1", ["LD_LIBRARY_PATH"] = LibraryThatIsNone() } }, new MemberFile("b", "/bin/echo", "fine"));
+        using var folder = new TestFolder();
+        folder.File("libc.so.6", "not a library");
+        using HostRun run = await HostRun.ToEndAsync(new MemberFile("a", "/bin/echo", "x") { Environment = new() { ["LD_LIBRARY_PATH"] = folder.Path } }, new MemberFile("b", "/bin/echo", "fine"));
         Assert.Equal(127, run.Ended("a").ExitCode);
         Assert.Contains(run.Lines("a", isError: true), l => l.Contains("libc.so.6", StringComparison.Ordinal));
         Assert.Equal(["fine"], run.Lines("b"));
@@ -367,13 +369,5 @@ public sealed class ProgramTests
         {
             start.ArgumentList.Add(word);
         }
-    }
-
-    /// <summary>A folder where libc.so.6 is not a library.</summary>
-    private static string LibraryThatIsNone()
-    {
-        string folder = Directory.CreateTempSubdirectory("rpal-nolib-").FullName;
-        File.WriteAllText(Path.Combine(folder, "libc.so.6"), "not a library");
-        return folder;
     }
 }
