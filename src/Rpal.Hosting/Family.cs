@@ -19,6 +19,7 @@ internal sealed unsafe class Family
     private Family(bool inject)
     {
         Code = MachineCode.Assemble(inject);
+        KeepExitCodes();
         GuardBrk();
         MapRegions();
         Directory = new ServiceDirectory();
@@ -36,6 +37,18 @@ internal sealed unsafe class Family
         lock (s_lock)
         {
             return s_family ??= new Family(inject);
+        }
+    }
+
+    /// <summary>A host that was started with SIGCHLD ignored would have its members reaped by the kernel and never learn how they ended.</summary>
+    private static void KeepExitCodes()
+    {
+        const nint ignore = 1;
+        KernelSigaction action = default;
+        if (Sys.RtSigaction(Signal.SIGCHLD, null, &action) == 0 && action.Handler == ignore)
+        {
+            action = default;
+            _ = Sys.RtSigaction(Signal.SIGCHLD, &action, null);
         }
     }
 

@@ -26,6 +26,7 @@ public sealed class FamilyHost : IDisposable
     private readonly BlockingCollection<Action> _work = [];
     private readonly Thread _thread;
     private readonly bool _inject;
+    private static int s_started;
     private int _pendingSignal;
 
     /// <param name="definition">The members.</param>
@@ -53,8 +54,14 @@ public sealed class FamilyHost : IDisposable
 
     /// <summary>Starts every member and waits until all have ended.</summary>
     /// <exception cref="MemberStartException">A member cannot be started; those already started have been killed.</exception>
+    /// <exception cref="InvalidOperationException">This process has run a family before: its slots are taken.</exception>
     public async Task<FamilyResult> RunAsync()
     {
+        if (Interlocked.Exchange(ref s_started, 1) != 0)
+        {
+            throw new InvalidOperationException("A process runs one family, once: start another host process for another family.");
+        }
+
         var started = new TaskCompletionSource<List<Task<(string, MemberExit, TimeSpan)>>>(TaskCreationOptions.RunContinuationsAsynchronously);
         _work.Add(() =>
         {
@@ -123,7 +130,7 @@ public sealed class FamilyHost : IDisposable
     private Task<(string, MemberExit, TimeSpan)> StartOne(Family family, MemberDefinition definition)
     {
         int index = _members.Count;
-        int devNull = Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
+        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
         using var output = OutputPipe.Open();
         using var error = OutputPipe.Open();
         long begin = Stopwatch.GetTimestamp();

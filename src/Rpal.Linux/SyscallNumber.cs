@@ -31,6 +31,7 @@ internal static class SyscallNumber
     public const long Execve = 59;
     public const long Exit = 60;
     public const long Kill = 62;
+    public const long Fcntl = 72;
     public const long Chdir = 80;
     public const long Readlink = 89;
     public const long Gettimeofday = 96;
