@@ -4,6 +4,7 @@ using Rpal.Hosting.Broker;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using Rpal.Machine.Emit;
+using Rpal.Machine.Platform;
 
 namespace Rpal.Hosting;
 
@@ -18,8 +19,10 @@ internal sealed unsafe class Family
 
     private Family(bool inject)
     {
-        Code = MachineCode.Assemble(inject);
         GuardBrk();
+        int r = CodeRegion.Map(inject, out MachineCode code);
+        Code = r == 0 ? code : throw new MemberStartException(125,
+            $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
         MapRegions();
         Directory = new ServiceDirectory();
     }
@@ -53,14 +56,6 @@ internal sealed unsafe class Family
     private void MapRegions()
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
-        MapFixed(FamilyLayout.CodeBase, FamilyLayout.CodeBytes, Prot.Read | Prot.Write);
-        Code.Bytes.CopyTo(new Span<byte>((void*)FamilyLayout.CodeBase, (int)FamilyLayout.CodeBytes));
-        int r = Sys.Mprotect(unchecked((nint)FamilyLayout.CodeBase), (nuint)FamilyLayout.CodeBytes, Prot.Read | Prot.Exec);
-        if (r < 0)
-        {
-            throw new MemberStartException(125, $"Cannot make the family's machine code executable: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
-        }
-
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
         {
