@@ -84,13 +84,13 @@ internal static class DoctorCommand
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumn(new TableColumn("check") { NoWrap = true });
         table.AddColumn(new TableColumn("result") { NoWrap = true });
-        table.AddColumn("found");
         table.AddColumn("what it is for, what to do without");
         foreach (PlatformFinding f in report.Findings)
         {
             string result = f.Works ? "[green]works[/]" : f.Feature.Required ? "[red bold]MISSING[/]" : "[yellow]missing[/]";
-            string name = f.Feature.Required ? Markup.Escape(f.Feature.Name) : $"[grey]{Markup.Escape(f.Feature.Name)}[/]";
-            table.AddRow(name, result, Markup.Escape(f.Found), Markup.Escape(f.Works ? f.Feature.Purpose : $"For: {f.Feature.Purpose}. {f.Feature.Without}"));
+            string name = f.Feature.Required ? f.Feature.Name : $"{f.Feature.Name} (optional)";
+            string text = f.Works ? f.Feature.Purpose : $"{f.Found}. For: {f.Feature.Purpose}. {f.Feature.Without}";
+            table.AddRow(Markup.Escape(name), result, Markup.Escape(text));
         }
 
         console.Write(table);

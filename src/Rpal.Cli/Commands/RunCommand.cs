@@ -24,14 +24,17 @@ internal static class RunCommand
             Description = "Seconds that members have to end after SIGTERM or SIGINT before they are killed",
             HelpName = "SECONDS",
             DefaultValueFactory = _ => GraceSecondsDefault,
-        };
-        grace.Validators.Add(r =>
-        {
-            if (!r.Errors.Any() && r.GetValueOrDefault<double>() is not (>= 0 and <= GraceSecondsLimit))
+            CustomParser = r =>
             {
-                r.AddError($"--grace takes 0 to {GraceSecondsLimit} seconds.");
-            }
-        });
+                if (double.TryParse(r.Tokens[0].Value, out double seconds) && seconds is >= 0 and <= GraceSecondsLimit)
+                {
+                    return seconds;
+                }
+
+                r.AddError($"--grace {r.Tokens[0].Value}: takes 0 to {GraceSecondsLimit} seconds.");
+                return 0;
+            },
+        };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
         var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, line, ended, summary" };
