@@ -1,10 +1,4 @@
-using System.CommandLine;
+using Rpal.Cli;
 using Rpal.Cli.Bench;
 
-if (BenchRoles.TryRun(args) is { } code)
-{
-    return code;
-}
-
-var root = new RootCommand("rpal") { BenchCommands.Bench(), DemoCommand.Create() };
-return await root.Parse(args).InvokeAsync();
+return BenchRoles.TryRun(args) is { } exitCode ? exitCode : await RpalCommandLine.RunAsync(args);

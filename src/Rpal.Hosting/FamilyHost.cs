@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Platform;
 
 namespace Rpal.Hosting;
 
@@ -108,6 +109,11 @@ public sealed class FamilyHost : IDisposable
 
     private List<Task<(string, MemberExit, TimeSpan)>> StartAll()
     {
+        if (PlatformCheck.Required.Refusal is { } refusal)
+        {
+            throw new MemberStartException(125, refusal);
+        }
+
         Family family = Family.GetOrCreate(_inject);
         List<Task<(string, MemberExit, TimeSpan)>> running = [];
         try

@@ -11,7 +11,7 @@ internal static class BenchCommands
 {
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
-    public static Command Bench()
+    public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "Print one JSON object and nothing else." };
         var bench = new Command("bench", "Measure on this machine. Figures are medians of batches; ratios are of one run.");
