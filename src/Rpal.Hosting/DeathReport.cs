@@ -23,7 +23,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     public void Run()
     {
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
-        _ = Sys.Membarrier(MembarrierCommand.Global, 0);
+        _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
         family.Directory.MemberGone(_member->Index);
         for (long begin = Environment.TickCount64; Sweep() && Environment.TickCount64 - begin < ChaseMs;)
         {

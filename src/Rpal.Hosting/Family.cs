@@ -20,6 +20,7 @@ internal sealed unsafe class Family
     private Family(bool inject)
     {
         KeepExitCodes();
+        _ = Sys.Membarrier(MembarrierCommand.RegisterPrivateExpedited, 0);     // for the whole address space: its members use it too
         GuardBrk();
         int r = CodeRegion.Map(inject, out MachineCode code);
         Code = r == 0 ? code : throw new MemberStartException(125,
