@@ -30,10 +30,14 @@ internal sealed partial class Emitter
         c.rdgsbase(rax);
         c.test(rax, rax);
         c.je(L("not_armed"));
-        c.mov(rcx, __[rax + ThreadBlock.CurrentOffset]);         // a context at home does not move; one that runs foreign has one block wherever it is
+        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));               // one load through GS: a foreign context may be sent home between two
         c.test(rcx, rcx);
         c.jne(L("call_any_foreign"));
+        c.mov(rax, Gs(ThreadBlock.SelfOffset));                  // at home: it does not move any more
         Here("call_any_sender");
+        c.mov(rcx, __qword_ptr.fs[0]);                           // the thread control block begins with its own address (glibc, musl)
+        c.cmp(rcx, __[rax + ThreadBlock.FsOffset]);
+        c.jne(L("not_armed"));                                   // GS came from the thread that started this one
         c.movzx(ecx, __byte_ptr[rax + rsi + ThreadBlock.LastReceiverOffset]);
         c.mov(rsi, __[rdi + rcx * 8]);
         c.mov(rdi, rax);

@@ -80,6 +80,7 @@ internal sealed partial class Emitter
         EmitIsThisThread("chain");
         EmitForeignSignal();
         EmitLazySwitch();
+        EmitEvict();
         EmitChain();
         EmitInPlaceStub();
     }
@@ -330,26 +331,8 @@ internal sealed partial class Emitter
         c.inc(__qword_ptr[rbp + ReceiverBlock.EvictionsOffset]);
         c.mov(__qword_ptr[r14 + SignalFrame.UcSigmask], -1);
         EmitRequeue();
-        c.mov(rdx, __[rbp + ReceiverBlock.SenderOffset]);
-        c.mov(ecx, NestingSearchLimit);
-        Here("evict_search");
-        c.test(rdx, rdx);
-        c.je(L("signal_return"));
-        c.cmp(__qword_ptr[rdx + ThreadBlock.CurrentOffset], 0);
-        c.jne(L("evict_found"));
-        c.mov(rdx, __[rdx + ThreadBlock.OwnReceiverOffset]);
-        c.test(rdx, rdx);
-        c.je(L("signal_return"));
-        c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
-        c.dec(ecx);
-        c.jne(L("evict_search"));
-        c.jmp(L("signal_return"));
-        Here("evict_found");
-        c.mov(edi, __dword_ptr[rdx + ThreadBlock.PidOffset]);
-        c.mov(esi, __dword_ptr[rdx + ThreadBlock.TidOffset]);
-        c.mov(edx, SystemCall.Activation);
-        c.mov(eax, SystemCall.Tgkill);
-        c.syscall();
+        c.mov(rdi, rbp);
+        c.call(L("evict"));
         c.jmp(L("signal_return"));
 
         Here("parked_ready");
@@ -361,6 +344,38 @@ internal sealed partial class Emitter
         c.je(L("signal_return"));
         EmitWakeWaiters();
         c.jmp(L("signal_return"));
+    }
+
+    /// <summary>
+    /// Signals the kernel thread that executes a receiver's context, so that it switches lazily. It may miss: the sender has
+    /// claimed but not entered yet, or is rolled back and enters again. So the parked thread repeats it while its signal waits.
+    /// In: rdi = receiver. Changes rax, rcx, rdx, rsi, rdi, r11.
+    /// </summary>
+    private void EmitEvict()
+    {
+        Here("evict");
+        c.mov(rdx, __[rdi + ReceiverBlock.SenderOffset]);
+        c.mov(ecx, NestingSearchLimit);
+        Here("evict_search");
+        c.test(rdx, rdx);
+        c.je(L("evict_return"));
+        c.cmp(__qword_ptr[rdx + ThreadBlock.CurrentOffset], 0);
+        c.jne(L("evict_found"));
+        c.mov(rdx, __[rdx + ThreadBlock.OwnReceiverOffset]);
+        c.test(rdx, rdx);
+        c.je(L("evict_return"));
+        c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
+        c.dec(ecx);
+        c.jne(L("evict_search"));
+        Here("evict_return");
+        c.ret();
+        Here("evict_found");
+        c.mov(edi, __dword_ptr[rdx + ThreadBlock.PidOffset]);
+        c.mov(esi, __dword_ptr[rdx + ThreadBlock.TidOffset]);
+        c.mov(edx, SystemCall.Activation);
+        c.mov(eax, SystemCall.Tgkill);
+        c.syscall();
+        c.ret();
     }
 
     /// <summary>Calls the handler that the program asked for, with the mask that it would have had. r12 to r15 as in on_signal.</summary>

@@ -97,12 +97,19 @@ internal sealed partial class Emitter
         c.mov(eax, (int)ReceiverState.Ready);
         c.mov(ecx, (int)ReceiverState.Own);
         c.@lock.cmpxchg(__dword_ptr[rbx + ReceiverBlock.StateOffset], ecx);
-        c.jne(L("park_sleep"));
+        c.jne(L("park_still_away"));
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
         c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);
         EmitSetMask();
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("park_wake_waiters"));
+
+        Here("park_still_away");
+        c.cmp(eax, (int)ReceiverState.Foreign);
+        c.jne(L("park_sleep"));
+        c.mov(rdi, rbx);
+        c.call(L("evict"));
+        c.jmp(L("park_sleep"));
 
         Here("park_adapt");
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
@@ -127,6 +134,8 @@ internal sealed partial class Emitter
 
         Here("leave_wait");
         c.mov(rsp, __[rbx + ReceiverBlock.RspOffset]);
+        c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);          // closed if a signal was deferred
+        EmitSetMask();
         c.add(rsp, 8);
         PopCalleeSaved();
         c.ret();
