@@ -34,7 +34,7 @@ public sealed class DeathTests
         Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "waits-for-the-dying"));
 
     [Theory]
-    [InlineData(Signal.SIGTERM, 143, 0)]
+    [InlineData(Signal.SIGTERM, 143, Signal.SIGTERM)]
     [InlineData(Signal.SIGKILL, 137, Signal.SIGKILL)]
     [InlineData(Signal.SIGUSR1, 138, Signal.SIGUSR1)]
     [InlineData(Signal.SIGALRM, 142, Signal.SIGALRM)]
@@ -43,7 +43,7 @@ public sealed class DeathTests
         using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "never-ends"));
         run.WaitForLine("caller", "calling");
         run.Send("work", signal);
-        run.WaitForEnd();
+        run.WaitForEnd("caller");
         run.Expect(run.ExitOf("work") == new Exit(code, killedBy), "the callee's end");
         run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");
         Assert.Contains("told", run.Lines("caller"));
@@ -52,7 +52,7 @@ public sealed class DeathTests
     private static FamilyRun Run(MemberSpec victim, MemberSpec caller)
     {
         using var run = FamilyRun.Start(victim, MemberSpec.Serves("work"), caller);
-        run.WaitForEnd();
+        run.WaitForEnd(caller.Name, "work");
         run.Expect(run.ExitOf(caller.Name) == new Exit(0, 0), "the caller's end");
         run.Expect(run.ExitOf("work") == new Exit(0, 0), "the survivor's end");
         return run;

@@ -65,8 +65,11 @@ internal static class Waiting
         Check.Comes(() => Volatile.Read(ref holds[0]) == 1 && Volatile.Read(ref holds[1]) == 1);
         void Tell()
         {
-            Volatile.Write(ref holds[0], 2);
-            Volatile.Write(ref holds[1], 2);
+            foreach (ref long hold in holds.AsSpan())
+            {
+                _ = Interlocked.CompareExchange(ref hold, 2, 1);
+            }
+
             foreach (Thread t in holders)
             {
                 t.Join();

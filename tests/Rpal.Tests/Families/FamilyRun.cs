@@ -72,7 +72,7 @@ internal sealed class FamilyRun : IDisposable
         FamilyRun run = Start(limit, members);
         using (run)
         {
-            run.WaitForEnd();
+            run.WaitForEnd(failsWith: [.. members.Select(m => m.Name)]);
             foreach (MemberSpec m in members)
             {
                 run.Expect(run.ExitOf(m.Name) == new Exit(0, 0), $"{m.Name} ended with {run.ExitOf(m.Name)}");
@@ -114,7 +114,13 @@ internal sealed class FamilyRun : IDisposable
     public void WaitForLine(string member, string text) =>
         Wait($"{member} to print '{text}'", () => _lines.Exists(l => l.Member == member && l.Text.Contains(text, StringComparison.Ordinal)) ? 1 : 0);
 
-    public void WaitForEnd() => Wait("the family's end", () => _openStreams == 0 ? 1 : 0);
+    /// <summary>Waits until all have ended; no longer than until one of <paramref name="failsWith"/> has failed.</summary>
+    public void WaitForEnd(params string[] failsWith)
+    {
+        string failed = "";
+        _ = Wait("the family's end", () => _openStreams == 0 || (failed = failsWith.FirstOrDefault(m => _exits.TryGetValue(m, out Exit e) && e.Code != 0) ?? "").Length > 0 ? 1 : 0);
+        Expect(failed.Length == 0, $"{failed} failed");
+    }
 
     public void Send(string member, int signal) => Expect(Sys.Kill(Pid(member), signal) == 0, $"kill({member}, {signal})");
 
