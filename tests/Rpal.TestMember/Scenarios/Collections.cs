@@ -63,17 +63,19 @@ internal static class Collections
             {
                 StandardService.Allocate(3000);
                 GC.Collect(0);
+                Thread.Yield();
             }
         });
         collector.Start();
         long before = work.Do(Deed.Collections);
         Check.Parallel(threads, t =>
         {
-            for (int i = 0; GC.CollectionCount(0) < collections || (i % 16 == 0 && work.Do(Deed.Collections) - before < collections); i++)
+            for (int i = 0; i % 16 != 0 || GC.CollectionCount(0) < collections || work.Do(Deed.Collections) - before < collections; i++)
             {
                 work.CheckChecksum((t << 20) + i);
                 Check.Equal(Expected(500), work.Do(Deed.Allocate, 500));
                 Check.Equal(Expected(500), StandardService.Allocate(500));
+                work.Do(Deed.CollectYoung);
                 if (i % 8 == 0 && t == 0)
                 {
                     Check.That(work.Do(Deed.Collect) > 0);

@@ -19,7 +19,7 @@ internal enum Deed
     Nothing, Pid, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
     Compute, SleepForever, BlockForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
-    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect,
+    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -114,7 +114,7 @@ internal static class StandardService
             case Deed.Socket: return UseSocket();
             case Deed.StartProcess: return StartProcess();
             case Deed.Lock: return Contend((int)n);
-            case Deed.TaskWait: return Task.Run(() => Task.Run(() => n + 1).Result).Result;
+            case Deed.TaskWait: return WaitForTask(n);
             case Deed.Sleep: Thread.Sleep((int)n); return n;
             case Deed.Timer: return UseTimer();
             case Deed.StartThread: return StartThread();
@@ -137,6 +137,7 @@ internal static class StandardService
             case Deed.Allocate: return Allocate((int)n);
             case Deed.CollectWhileComputing: return CollectWhileComputing(TimeSpan.FromMilliseconds(n));
             case Deed.LockedCollect: return LockedCollect(TimeSpan.FromMilliseconds(n));
+            case Deed.CollectYoung: GC.Collect(0); return 0;
             case Deed.LazySwitches: return s_service!.LazySwitches;
             case Deed.InPlace: return s_service!.SystemCallsInPlace;
             case Deed.ChildStatus: return Signals.ChildStatusIsClean() ? 1 : 0;
@@ -262,6 +263,8 @@ internal static class StandardService
         thread.Join();
         return other ? shared : -1;
     }
+
+    private static long WaitForTask(long n) => Task.Run(() => Task.Run(() => n + 1).Result).Result;
 
     private static long UseTimer()
     {
