@@ -4,6 +4,7 @@ using Rpal.Hosting.Broker;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using Rpal.Machine.Emit;
+using Rpal.Machine.Platform;
 
 namespace Rpal.Hosting;
 
@@ -18,8 +19,11 @@ internal sealed unsafe class Family
 
     private Family(bool inject)
     {
-        Code = MachineCode.Assemble(inject);
+        KeepExitCodes();
         GuardBrk();
+        int r = CodeRegion.Map(inject, out MachineCode code);
+        Code = r == 0 ? code : throw new MemberStartException(125,
+            $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
         MapRegions();
         Directory = new ServiceDirectory();
     }
@@ -39,6 +43,18 @@ internal sealed unsafe class Family
         }
     }
 
+    /// <summary>A host that was started with SIGCHLD ignored would have its members reaped by the kernel and never learn how they ended.</summary>
+    private static void KeepExitCodes()
+    {
+        const nint ignore = 1;
+        KernelSigaction action = default;
+        if (Sys.RtSigaction(Signal.SIGCHLD, null, &action) == 0 && action.Handler == ignore)
+        {
+            action = default;
+            _ = Sys.RtSigaction(Signal.SIGCHLD, &action, null);
+        }
+    }
+
     /// <summary>All members share one brk. A page above it makes every libc use mmap, which has an owner.</summary>
     private static void GuardBrk()
     {
@@ -53,14 +69,6 @@ internal sealed unsafe class Family
     private void MapRegions()
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
-        MapFixed(FamilyLayout.CodeBase, FamilyLayout.CodeBytes, Prot.Read | Prot.Write);
-        Code.Bytes.CopyTo(new Span<byte>((void*)FamilyLayout.CodeBase, (int)FamilyLayout.CodeBytes));
-        int r = Sys.Mprotect(unchecked((nint)FamilyLayout.CodeBase), (nuint)FamilyLayout.CodeBytes, Prot.Read | Prot.Exec);
-        if (r < 0)
-        {
-            throw new MemberStartException(125, $"Cannot make the family's machine code executable: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
-        }
-
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
         {
@@ -114,8 +122,5 @@ internal sealed unsafe class Family
         {
             throw new MemberStartException(125, $"Cannot map the family's region of {length} bytes at 0x{address:x}: {ErrnoText.Describe((int)r)}.");
         }
-
-        // A forked child of a member has a copy of everything else, but is not a member.
-        _ = Sys.Madvise((nint)address, (nuint)length, MemoryAdvice.DontFork);
     }
 }

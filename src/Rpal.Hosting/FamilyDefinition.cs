@@ -19,6 +19,7 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
         ReadCommentHandling = JsonCommentHandling.Skip,
         AllowTrailingCommas = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
     };
 
     /// <summary>
@@ -56,12 +57,17 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
             throw new FormatException($"{path}: has no \"members\".");
         }
 
+        if (family.Members.Contains(null!))
+        {
+            throw new FormatException($"{path}: \"members\" contains null.");
+        }
+
+        family.Validate(path);
         string directory = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         family = family with
         {
             Members = [.. family.Members.Select(m => m with { WorkingDirectory = System.IO.Path.GetFullPath(m.WorkingDirectory ?? ".", directory) })],
         };
-        family.Validate(path);
         return family;
     }
 
@@ -124,6 +130,22 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
             if (string.IsNullOrEmpty(m.Command))
             {
                 throw new FormatException($"{source}: member {m.Name} has no command.");
+            }
+
+            if (m.Arguments.Contains(null!))
+            {
+                throw new FormatException($"{source}: member {m.Name}: an argument is null.");
+            }
+
+            if (m.Environment.Keys.FirstOrDefault(k => k.Length == 0 || k.Contains('=')) is { } key)
+            {
+                throw new FormatException($"{source}: member {m.Name}: '{key}' cannot be the name of an environment variable: it is empty or contains '='.");
+            }
+
+            string?[] texts = [m.Command, m.WorkingDirectory, .. m.Arguments, .. m.Environment.Keys, .. m.Environment.Values];
+            if (texts.Any(t => t?.Contains('\0') == true))
+            {
+                throw new FormatException($"{source}: member {m.Name}: a command, argument, directory or environment variable contains a zero character.");
             }
         }
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Platform;
 
 namespace Rpal.Hosting;
 
@@ -26,6 +27,7 @@ public sealed class FamilyHost : IDisposable
     private readonly BlockingCollection<Action> _work = [];
     private readonly Thread _thread;
     private readonly bool _inject;
+    private static int s_started;
     private int _pendingSignal;
 
     /// <param name="definition">The members.</param>
@@ -53,8 +55,14 @@ public sealed class FamilyHost : IDisposable
 
     /// <summary>Starts every member and waits until all have ended.</summary>
     /// <exception cref="MemberStartException">A member cannot be started; those already started have been killed.</exception>
+    /// <exception cref="InvalidOperationException">This process has run a family before: its slots are taken.</exception>
     public async Task<FamilyResult> RunAsync()
     {
+        if (Interlocked.Exchange(ref s_started, 1) != 0)
+        {
+            throw new InvalidOperationException("A process runs one family, once: start another host process for another family.");
+        }
+
         var started = new TaskCompletionSource<List<Task<(string, MemberExit, TimeSpan)>>>(TaskCreationOptions.RunContinuationsAsynchronously);
         _work.Add(() =>
         {
@@ -101,6 +109,11 @@ public sealed class FamilyHost : IDisposable
 
     private List<Task<(string, MemberExit, TimeSpan)>> StartAll()
     {
+        if (PlatformCheck.Required.Refusal is { } refusal)
+        {
+            throw new MemberStartException(125, refusal);
+        }
+
         Family family = Family.GetOrCreate(_inject);
         List<Task<(string, MemberExit, TimeSpan)>> running = [];
         try
@@ -123,7 +136,7 @@ public sealed class FamilyHost : IDisposable
     private Task<(string, MemberExit, TimeSpan)> StartOne(Family family, MemberDefinition definition)
     {
         int index = _members.Count;
-        int devNull = Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
+        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
         using var output = OutputPipe.Open();
         using var error = OutputPipe.Open();
         long begin = Stopwatch.GetTimestamp();

@@ -21,6 +21,8 @@ internal sealed unsafe class Member
     private readonly MemberBlock* _block;
     private readonly Family _family;
     private readonly int _pidfd;
+    private readonly Lock _pidfdLock = new();
+    private bool _pidfdClosed;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
     {
@@ -74,16 +76,9 @@ internal sealed unsafe class Member
             block->State = MemberState.Running;
             MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
             block->Pid = task.Pid;
-            int pidfd = Sys.PidfdOpen(task.Pid, 0);
-            if (pidfd < 0)
-            {
-                _ = Sys.Kill(task.Pid, Signal.SIGKILL);
-                throw new MemberStartException(125, $"{definition.Name}: pidfd_open: {ErrnoText.Describe(pidfd)}.");
-            }
-
-            var broker = new SyscallBroker(task.Listener, task.Pid, pidfd, space, program.Path, block, family.Directory);
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family.Directory);
             broker.Start(definition.Name);
-            return new Member(family, definition, index, task.Pid, pidfd, broker);
+            return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
         catch (MemberStartException)
         {
@@ -93,7 +88,13 @@ internal sealed unsafe class Member
         }
     }
 
-    public void Send(int signal) => _ = Sys.PidfdSendSignal(_pidfd, signal);
+    public void Send(int signal)
+    {
+        lock (_pidfdLock)
+        {
+            _ = _pidfdClosed ? 0 : Sys.PidfdSendSignal(_pidfd, signal);     // the number may be another member's by now
+        }
+    }
 
     private static Dictionary<string, string> EnvironmentOf(MemberDefinition definition)
     {
@@ -135,6 +136,7 @@ internal sealed unsafe class Member
         {
         }
 
+        Broker.MemberEnded();
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
         {
@@ -142,7 +144,12 @@ internal sealed unsafe class Member
 
         new DeathReport(_family, _block).Run();
         const int exited = 1;
+        lock (_pidfdLock)
+        {
+            _pidfdClosed = true;
+            _ = Sys.Close(_pidfd);
+        }
+
         _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
-        _ = Sys.Close(_pidfd);
     }
 }

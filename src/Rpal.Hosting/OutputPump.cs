@@ -14,7 +14,21 @@ internal sealed class OutputPipe : IDisposable
     public static OutputPipe Open()
     {
         int r = Sys.Pipe2(out int readEnd, out int writeEnd, OpenFlags.CloseOnExec);
-        return r < 0 ? throw new MemberStartException(125, $"pipe2: {ErrnoText.Describe(r)}.") : new OutputPipe(readEnd, writeEnd);
+        return r < 0 ? throw new MemberStartException(125, $"pipe2: {ErrnoText.Describe(r)}.") : new OutputPipe(AboveStandard(readEnd), AboveStandard(writeEnd));
+    }
+
+    /// <summary>A host that was started without standard descriptors gets 0 to 2 for its own: a member's would be put over them.</summary>
+    public static int AboveStandard(int fd)
+    {
+        const int firstOther = 3;
+        if (fd is < 0 or >= firstOther)
+        {
+            return fd;
+        }
+
+        int copy = Sys.DuplicateFrom(fd, firstOther);
+        _ = Sys.Close(fd);
+        return copy >= 0 ? copy : throw new MemberStartException(125, $"fcntl: {ErrnoText.Describe(copy)}.");
     }
 
     public int TakeReadEnd()
@@ -44,6 +58,9 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
     /// <summary>How often the member's end is looked at while nothing comes.</summary>
     private const int PollMs = 50;
 
+    /// <summary>After the member's end: so long and so much at most, when somebody else never stops writing. A pipe holds no more (pipe(7)).</summary>
+    private const int LingerMs = 2000, LingerBytes = 1 << 20;
+
     public delegate void LineHandler(bool isError, ReadOnlySpan<byte> line);
 
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -62,10 +79,16 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         fds[0] = new() { Fd = output, Events = PollEvents.In };
         fds[1] = new() { Fd = error, Events = PollEvents.In };
         int open = 2, quiet = 0;
-        while (open > 0 && quiet < QuietMs)
+        long endedAt = 0, after = 0;
+        while (open > 0 && quiet < QuietMs && after < 2 * LingerBytes)
         {
             int ready = Sys.Poll(fds, 2, PollMs);
-            quiet = ready == 0 && exit.IsCompleted ? quiet + PollMs : 0;
+            if (exit.IsCompleted)
+            {
+                endedAt = endedAt == 0 ? Environment.TickCount64 : endedAt;
+                quiet = ready == 0 ? quiet + PollMs : Environment.TickCount64 - endedAt < LingerMs ? 0 : quiet + 1;
+            }
+
             for (int i = 0; i < 2 && ready > 0; i++)
             {
                 if (fds[i].Returned == 0)
@@ -78,6 +101,7 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
                     nint n = Sys.Read(fds[i].Fd, p, (nuint)chunk.Length);
                     if (n > 0)
                     {
+                        after += endedAt != 0 ? n : 0;
                         lines[i].Add(chunk[..(int)n]);
                     }
                     else if (n != -(int)Errno.EINTR)
@@ -103,10 +127,11 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         _done.SetResult();
     }
 
-    private sealed class LineBuffer(bool isError, LineHandler handler)
+    internal sealed class LineBuffer(bool isError, LineHandler handler)
     {
         private readonly byte[] _rest = new byte[FamilyHost.LineBytesLimit];
         private int _length;
+        private bool _cut;
 
         public void Add(ReadOnlySpan<byte> bytes)
         {
@@ -121,7 +146,12 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
                 bool complete = !bytes.IsEmpty && bytes[0] == '\n';
                 if (complete || _length == _rest.Length)
                 {
-                    handler(isError, _rest.AsSpan(0, _length));
+                    if (_length > 0 || !_cut)                    // a line end right after a full part adds no empty line
+                    {
+                        handler(isError, _rest.AsSpan(0, _length));
+                    }
+
+                    _cut = !complete;
                     _length = 0;
                     bytes = complete ? bytes[1..] : bytes;
                 }

@@ -31,6 +31,7 @@ internal static class SyscallNumber
     public const long Execve = 59;
     public const long Exit = 60;
     public const long Kill = 62;
+    public const long Fcntl = 72;
     public const long Chdir = 80;
     public const long Readlink = 89;
     public const long Gettimeofday = 96;
@@ -58,6 +59,7 @@ internal static class SyscallNumber
     public const long Dup3 = 292;
     public const long Pipe2 = 293;
     public const long RtTgsigqueueinfo = 297;
+    public const long Prlimit64 = 302;
     public const long Getcpu = 309;
     public const long ProcessVmReadv = 310;
     public const long ProcessVmWritev = 311;
@@ -65,9 +67,12 @@ internal static class SyscallNumber
     public const long Getrandom = 318;
     public const long Execveat = 322;
     public const long Membarrier = 324;
+    public const long PkeyAlloc = 330;
+    public const long PkeyFree = 331;
     public const long Rseq = 334;
     public const long PidfdSendSignal = 424;
     public const long PidfdOpen = 434;
     public const long CloseRange = 436;
     public const long PidfdGetfd = 438;
+    public const long FutexWaitv = 449;
 }

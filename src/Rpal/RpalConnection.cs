@@ -146,9 +146,9 @@ public sealed class RpalConnection
     [MethodImpl(MethodImplOptions.NoInlining)]
     private unsafe CallStatus Finish(CallFrame* frame, uint result, Deadline deadline, CancellationToken cancellationToken)
     {
-        if (result == CallResult.NotArmed)
+        while (result == CallResult.NotArmed)
         {
-            _ = ThreadArmory.Current;                            // this thread's first call
+            _ = ThreadArmory.Current;                            // this thread's first call; or its context was moved just then
             result = s_call(_receivers, _place, frame);
         }
 

@@ -13,6 +13,7 @@ namespace Rpal.Hosting.Broker;
 /// <code>
 /// member thread: mmap(NULL, …) ──seccomp──► broker: maps at an address of the member's slot ──► the address, as mmap's result
 /// forked child of a member (not exec'd yet): continued in its own kernel context
+/// process that shares the memory (vfork, clone): placed in the slot as well, all else continued
 /// </code>
 /// The member waits only for fatal signals while the broker works (WAIT_KILLABLE_RECV, Linux 5.19); before that a signal can
 /// interrupt it after the work was done, which is then undone.
@@ -21,6 +22,9 @@ internal sealed unsafe class SyscallBroker
 {
     private const int PathProbeBytes = 64;
 
+    /// <summary>PIDFD_THREAD, Linux 6.9.</summary>
+    private const uint PidfdThread = 0x80;
+
     private readonly int _listener, _pid, _pidfd;
     private readonly SlotSpace _space;
     private readonly byte[] _executable;
@@ -28,6 +32,9 @@ internal sealed unsafe class SyscallBroker
     private readonly ServiceDirectory _directory;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
+    private readonly Lock _lock = new();
+    private bool _ended;
+    private readonly long* _question = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(sizeof(long));
 
     public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, ServiceDirectory directory)
     {
@@ -47,6 +54,15 @@ internal sealed unsafe class SyscallBroker
 
     public void Start(string name) =>
         new Thread(Serve) { IsBackground = true, Name = $"broker {name}" }.Start();
+
+    /// <summary>The member's process is about to be reaped: its number and its descriptor may then be somebody else's. Its children are still continued.</summary>
+    public void MemberEnded()
+    {
+        lock (_lock)
+        {
+            _ended = true;
+        }
+    }
 
     private void Serve()
     {
@@ -69,7 +85,12 @@ internal sealed unsafe class SyscallBroker
             SeccompNotifResponse response = new() { Id = notif.Id };
             try
             {
-                nint result = Answer(ref notif, ref response);
+                nint result;
+                lock (_lock)
+                {
+                    result = _ended ? Continue(ref response) : Answer(ref notif, ref response);
+                }
+
                 (response.Value, response.Error) = result is < 0 and >= -4095 ? (0, (int)result) : (result, 0);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
@@ -84,21 +105,24 @@ internal sealed unsafe class SyscallBroker
         }
 
         _ = Sys.Close(_listener);
+        System.Runtime.InteropServices.NativeMemory.Free(_question);
     }
 
     private nint Answer(ref SeccompNotif notif, ref SeccompNotifResponse response)
     {
         fixed (ulong* a = notif.Data.Arguments)
         {
-            if (notif.Pid != _pid && Sys.Access($"/proc/{_pid}/task/{notif.Pid}") < 0)
+            int tid = (int)notif.Pid;
+            bool isMember = tid == _pid || Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
+            if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !SharesMemory(tid)))
             {
-                return Continue(ref response);                   // a child between fork and exec: its own address space, or soon
+                return Continue(ref response);                   // a child between fork and exec: its own signal actions, a copy of the memory
             }
 
             switch ((long)notif.Data.Number)
             {
                 case SyscallNumber.Mmap:
-                    return Map((int)notif.Pid, a);
+                    return Map(tid, isMember, a);
                 case SyscallNumber.Mremap:
                     return Remap(a, ref response);
                 case SyscallNumber.Brk:
@@ -126,7 +150,15 @@ internal sealed unsafe class SyscallBroker
         return 0;
     }
 
-    private nint Map(int tid, ulong* a)
+    /// <summary>Whether a process is in this address space: a word that changes with every question has its last value in a copy.</summary>
+    private bool SharesMemory(int pid)
+    {
+        long seen = 0;
+        *_question += 1;
+        return Sys.ProcessVmReadv(pid, (nint)_question, &seen, sizeof(long)) == sizeof(long) && seen == *_question;
+    }
+
+    private nint Map(int tid, bool isMember, ulong* a)
     {
         nint hint = (nint)a[0];
         nuint length = (nuint)a[1];
@@ -139,7 +171,7 @@ internal sealed unsafe class SyscallBroker
         int fd = -1;
         if ((flags & MapFlags.Anonymous) == 0)
         {
-            fd = Descriptor((int)a[4], tid, prot, flags);
+            fd = Descriptor((int)a[4], tid, isMember, prot, flags);
             if (fd < 0)
             {
                 return fd;
@@ -152,14 +184,14 @@ internal sealed unsafe class SyscallBroker
             long offset = (long)a[5];
             if (hint != 0 && _space.Contains(hint, (long)length))
             {
-                nint r = Sys.Mmap(hint & ~4095, length, prot, flags | MapFlags.FixedNoreplace, fd, offset);
+                nint r = MapAt(hint & ~4095, length, prot, flags, fd, offset);
                 if (r != -(int)Errno.EEXIST)
                 {
                     return r;
                 }
             }
 
-            return _space.Place((long)length, where => Sys.Mmap((nint)where, length, prot, flags | MapFlags.FixedNoreplace, fd, offset));
+            return _space.Place((long)length, where => MapAt((nint)where, length, prot, flags, fd, offset));
         }
         finally
         {
@@ -170,17 +202,51 @@ internal sealed unsafe class SyscallBroker
         }
     }
 
-    /// <summary>The member's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
-    private int Descriptor(int fd, int tid, int prot, int flags)
+    /// <summary>mmap(2) at an address where nothing lies yet. MAP_SHARED_VALIDATE refuses flags that the file does not know, MAP_FIXED_NOREPLACE
+    /// among them: there the place is taken first and replaced then.</summary>
+    private static nint MapAt(nint where, nuint length, int prot, int flags, int fd, long offset)
     {
-        int own = Sys.PidfdGetfd(_pidfd, fd, 0);
-        if (own >= 0 || own == -(int)Errno.EBADF)
+        if (fd < 0 || (flags & MapFlags.SharedValidate) != MapFlags.SharedValidate)
         {
-            return own;
+            return Sys.Mmap(where, length, prot, flags | MapFlags.FixedNoreplace, fd, offset);
+        }
+
+        nint taken = Sys.Mmap(where, length, Prot.None, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
+        nint mapped = taken < 0 ? taken : Sys.Mmap(where, length, prot, flags | MapFlags.Fixed, fd, offset);
+        if (taken >= 0 && mapped < 0)
+        {
+            _ = Sys.Munmap(where, length);
+        }
+
+        return mapped;
+    }
+
+    /// <summary>The caller's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
+    /// <remarks>A main thread that has ended before its process has no descriptors any more: then the calling thread's own are asked.</remarks>
+    private int Descriptor(int fd, int tid, bool isMember, int prot, int flags)
+    {
+        if (isMember)
+        {
+            int got = Sys.PidfdGetfd(_pidfd, fd, 0);
+            if (got >= 0 || (got == -(int)Errno.EBADF && tid == _pid))
+            {
+                return got;
+            }
+        }
+
+        int pidfd = Sys.PidfdOpen(tid, isMember ? PidfdThread : 0);
+        if (pidfd >= 0)
+        {
+            int got = Sys.PidfdGetfd(pidfd, fd, 0);
+            _ = Sys.Close(pidfd);
+            if (got >= 0 || got == -(int)Errno.EBADF)
+            {
+                return got;
+            }
         }
 
         bool writes = (prot & Prot.Write) != 0 && (flags & 3) != MapFlags.Private;
-        own = Sys.Open($"/proc/{_pid}/task/{tid}/fd/{fd}", (writes ? OpenFlags.ReadWrite : OpenFlags.ReadOnly) | OpenFlags.CloseOnExec);
+        int own = Sys.Open($"/proc/{tid}/fd/{fd}", (writes ? OpenFlags.ReadWrite : OpenFlags.ReadOnly) | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
         return own == -(int)Errno.ENOENT ? -(int)Errno.EBADF : own;
     }
 
@@ -189,12 +255,19 @@ internal sealed unsafe class SyscallBroker
         nint old = (nint)a[0];
         nuint oldLength = (nuint)a[1], newLength = (nuint)a[2];
         int flags = (int)a[3];
-        if ((flags & MremapFlags.MayMove) == 0 || (flags & MremapFlags.Fixed) != 0)
+        bool inPlace = !_space.Contains(old, 0) || ((long)newLength >= 0 && _space.Contains(old, (long)newLength));
+        if ((flags & MremapFlags.MayMove) == 0 && !inPlace)
+        {
+            return -(int)Errno.ENOMEM;                           // the kernel would let it grow into the next slot
+        }
+
+        const int understood = MremapFlags.MayMove | MremapFlags.DontUnmap;
+        if ((flags & MremapFlags.MayMove) == 0 || (flags & ~understood) != 0)
         {
             return Continue(ref response);
         }
 
-        nint r = (flags & MremapFlags.DontUnmap) == 0 ? Sys.Mremap(old, oldLength, newLength, 0, 0) : -(int)Errno.ENOMEM;
+        nint r = inPlace && (flags & MremapFlags.DontUnmap) == 0 ? Sys.Mremap(old, oldLength, newLength, 0, 0) : -(int)Errno.ENOMEM;
         return r != -(int)Errno.ENOMEM ? r : _space.Place((long)newLength, where =>
         {
             nint reserved = Sys.Mmap((nint)where, newLength, Prot.None, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
@@ -253,10 +326,16 @@ internal sealed unsafe class SyscallBroker
         {
             if (name.StartsWith(self))
             {
-                nuint length = Math.Min((nuint)_executable.Length, (nuint)size);
+                int room = (int)size;                            // the kernel takes an int
+                if (room <= 0)
+                {
+                    return -(int)Errno.EINVAL;
+                }
+
+                int length = Math.Min(_executable.Length, room);
                 fixed (byte* executable = _executable)
                 {
-                    return (int)size <= 0 ? -(int)Errno.EINVAL : Sys.ProcessVmWritev(_hostPid, (nint)buffer, executable, length);
+                    return Sys.ProcessVmWritev(_hostPid, (nint)buffer, executable, (nuint)length) == length ? length : -(int)Errno.EFAULT;
                 }
             }
         }

@@ -25,7 +25,7 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
     {
         try
         {
-            using FileStream file = File.OpenRead(path);
+            using FileStream file = ProgramFile.OpenRegular(path);
             return Parse(path, file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -107,9 +107,12 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
             }
         }
 
+        long entry = BinaryPrimitives.ReadInt64LittleEndian(h[24..]);
         return segments.Count == 0 || headers < 0
             ? throw Refuse(path, "has nothing to load.")
-            : new ElfFile(path, BinaryPrimitives.ReadInt64LittleEndian(h[24..]), headers, count, interpreter, segments);
+            : !segments.Any(s => (s.Prot & Linux.Prot.Exec) != 0 && entry >= s.Address && entry - s.Address < s.FileBytes)
+            ? throw Refuse(path, $"has no code at its entry address {entry:x}: it is a library, or damaged.")
+            : new ElfFile(path, entry, headers, count, interpreter, segments);
     }
 
     private static MemberStartException Refuse(string path, string why) => new(126, $"{path}: {why}");

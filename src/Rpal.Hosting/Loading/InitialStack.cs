@@ -13,11 +13,17 @@ namespace Rpal.Hosting.Loading;
 /// </code></remarks>
 internal static unsafe class InitialStack
 {
-    /// <summary>Main thread's stack. The usual RLIMIT_STACK.</summary>
-    public const long StackBytes = 8 << 20;
+    /// <summary>Main thread's stack when RLIMIT_STACK says nothing usable: what is usual.</summary>
+    private const long DefaultStackBytes = 8 << 20;
 
-    /// <summary>All of argv and envp together, as execve's own bound: a quarter of the stack.</summary>
-    public const int StringsLimitBytes = (int)(StackBytes / 4);
+    /// <summary>Largest main thread's stack, also when RLIMIT_STACK is unlimited. Only what is touched costs memory.</summary>
+    private const long StackBytesLimit = 1L << 30;
+
+    /// <summary>All of argv and envp together, execve's own bound with the usual stack: a quarter of it.</summary>
+    public const int StringsLimitBytes = (int)(DefaultStackBytes / 4);
+
+    /// <summary>Main thread's stack: RLIMIT_STACK, because libc and .NET take that for its size.</summary>
+    public static long StackBytes { get; } = ReadStackLimit();
 
     private const ulong Null = 0, Phdr = 3, Phent = 4, Phnum = 5, BaseAddress = AuxiliaryType.Base, Flags = 8, Entry = AuxiliaryType.Entry, Secure = 23, ExecFn = 31;
 
@@ -111,6 +117,15 @@ internal static unsafe class InitialStack
         }
 
         return initial;
+    }
+
+    private static long ReadStackLimit()
+    {
+        string? line = File.ReadLines("/proc/self/limits").FirstOrDefault(l => l.StartsWith("Max stack size", StringComparison.Ordinal));
+        string? soft = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries).ElementAtOrDefault(3);
+        return soft == "unlimited" ? StackBytesLimit
+            : long.TryParse(soft, out long bytes) ? Math.Clamp((bytes + 4095) & -4096, DefaultStackBytes, StackBytesLimit)
+            : DefaultStackBytes;
     }
 
     /// <summary>The host's own vector as the kernel keeps it, without the terminator: hardware capabilities, vDSO, sizes.</summary>

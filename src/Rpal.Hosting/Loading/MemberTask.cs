@@ -15,7 +15,8 @@ internal static unsafe class MemberTask
 
     /// <param name="Pid">The new process.</param>
     /// <param name="Listener">Descriptor of its seccomp listener.</param>
-    public readonly record struct Started(int Pid, int Listener);
+    /// <param name="Pidfd">Descriptor of the process.</param>
+    public readonly record struct Started(int Pid, int Listener, int Pidfd);
 
     /// <summary>The calling thread must live as long as the member: the member is killed when it ends (PR_SET_PDEATHSIG).</summary>
     /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
@@ -66,36 +67,53 @@ internal static unsafe class MemberTask
                 throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.");
             }
 
-            long until = Environment.TickCount64 + StartTimeoutNs / 1_000_000;
-            while (Volatile.Read(ref block->Word) == SpawnBlock.Running)
+            int pidfd = Sys.PidfdOpen(pid, 0);                   // nobody else reaps our child: the number is still its
+            if (pidfd < 0)
             {
-                if (Environment.TickCount64 > until || Sys.Kill(pid, 0) < 0)
-                {
-                    memory.Leak();                               // the task may still read it
-                    _ = Sys.Kill(pid, Signal.SIGKILL);
-                    throw new MemberStartException(125, $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s.");
-                }
-
-                _ = Sys.FutexWait(&block->Word, SpawnBlock.Running, 100_000_000);
+                memory.Leak();                                   // the task may still read it
+                _ = Sys.Kill(pid, Signal.SIGKILL);
+                throw new MemberStartException(125, $"{name}: pidfd_open: {ErrnoText.Describe(pidfd)}.");
             }
 
+            bool reached = AwaitStart(block, pidfd);
             int listener = (int)block->Steps[seccomp].Result;
-            if (block->Word == SpawnBlock.Failed)
+            if (reached)
             {
-                int step = block->FailedStep;
-                if (step > seccomp)
-                {
-                    _ = Sys.Close(listener);
-                }
-
-                using (new Reaped(pid))
-                {
-                    throw new MemberStartException(125, $"{name}: {steps.Names[step]}: {ErrnoText.Describe((int)block->Steps[step].Result)}.");
-                }
+                return new Started(pid, listener, pidfd);
             }
 
-            return new Started(pid, listener);
+            _ = Sys.PidfdSendSignal(pidfd, Signal.SIGKILL);      // one that did not come that far by itself
+            _ = Sys.WaitPidfd(pidfd, WaitOptions.Exited, out SigInfoChild info);
+            _ = Sys.Close(pidfd);
+            if (listener > 0)
+            {
+                _ = Sys.Close(listener);                         // 0 until the step was done, below 0 when it failed
+            }
+
+            throw new MemberStartException(125, block->Word == SpawnBlock.Failed
+                ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}."
+                : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (ended by {info.Status}).");
         }
+    }
+
+    /// <returns>Whether the task has jumped to its program; false when it failed, died on the way or took too long.</returns>
+    private static bool AwaitStart(SpawnBlock* block, int pidfd)
+    {
+        const long lookNs = 100_000_000;
+        long until = Environment.TickCount64 + StartTimeoutNs / 1_000_000;
+        uint word;
+        while ((word = Volatile.Read(ref block->Word)) == SpawnBlock.Running && Environment.TickCount64 < until)
+        {
+            if (Sys.WaitPidfd(pidfd, WaitOptions.Exited | WaitOptions.NoWait | WaitOptions.NoHang, out SigInfoChild info) == 0 && info.Pid != 0)
+            {
+                word = Volatile.Read(ref block->Word);           // it may have said so just before
+                break;
+            }
+
+            _ = Sys.FutexWait(&block->Word, SpawnBlock.Running, lookNs);
+        }
+
+        return word == SpawnBlock.Started;
     }
 
     private const int CloneFiles = 0x400;
@@ -129,20 +147,6 @@ internal static unsafe class MemberTask
             List.Add(step);
             Names.Add(name);
             return List.Count - 1;
-        }
-    }
-
-    /// <summary>Waits for a task that is ending by itself.</summary>
-    private readonly struct Reaped(int pid) : IDisposable
-    {
-        public void Dispose()
-        {
-            int pidfd = Sys.PidfdOpen(pid, 0);
-            if (pidfd >= 0)
-            {
-                _ = Sys.WaitPidfd(pidfd, WaitOptions.Exited, out _);
-                _ = Sys.Close(pidfd);
-            }
         }
     }
 

@@ -1,3 +1,6 @@
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+
 namespace Rpal.Hosting.Loading;
 
 /// <summary>A command resolved as the kernel and a shell would: found on PATH, its script line followed.</summary>
@@ -10,6 +13,9 @@ internal sealed record ProgramFile(string Path, IReadOnlyList<string> Arguments)
 
     /// <summary>Bytes of a script's first line that count (BINPRM_BUF_SIZE).</summary>
     private const int ScriptLineBytes = 256;
+
+    /// <summary>The path without symbolic links, as the kernel answers for /proc/PID/exe.</summary>
+    public string RealPath { get; } = WithoutLinks(Path);
 
     /// <exception cref="MemberStartException">Not found (127), or not something that can be started (126).</exception>
     public static ProgramFile Resolve(string command, IReadOnlyList<string> arguments, string workingDirectory, string? searchPath)
@@ -32,12 +38,18 @@ internal sealed record ProgramFile(string Path, IReadOnlyList<string> Arguments)
 
             argv[0] = path;
             argv.InsertRange(0, words);
-            if (!File.Exists(words[0]))
+            string interpreter = System.IO.Path.GetFullPath(words[0], workingDirectory);
+            if (!File.Exists(interpreter))
             {
                 throw new MemberStartException(126, $"{path}: its interpreter {words[0]} does not exist. Install it or correct the script's first line.");
             }
 
-            path = words[0];
+            if (!IsExecutable(interpreter))
+            {
+                throw new MemberStartException(126, $"{path}: permission denied: its interpreter {words[0]} is not executable.");
+            }
+
+            path = interpreter;
         }
 
         throw new MemberStartException(126, $"{command}: more than {ScriptDepthLimit} scripts name each other as interpreter.");
@@ -80,7 +92,7 @@ internal sealed record ProgramFile(string Path, IReadOnlyList<string> Arguments)
     private static string? ScriptLine(string path)
     {
         Span<byte> start = stackalloc byte[ScriptLineBytes];
-        using FileStream file = OpenForReading(path);
+        using FileStream file = OpenRegular(path);
         start = start[..file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false)];
         if (!start.StartsWith("#!"u8))
         {
@@ -91,15 +103,39 @@ internal sealed record ProgramFile(string Path, IReadOnlyList<string> Arguments)
         return System.Text.Encoding.UTF8.GetString(start[2..(end < 0 ? start.Length : end)]).Trim();
     }
 
-    private static FileStream OpenForReading(string path)
+    /// <summary>Opens a file for reading, without waiting for a writer when it is a named pipe.</summary>
+    /// <exception cref="MemberStartException">It cannot be read, or is a pipe, a socket or a device.</exception>
+    public static FileStream OpenRegular(string path)
     {
+        int fd = Sys.Open(path, OpenFlags.ReadOnly | OpenFlags.NonBlocking | OpenFlags.CloseOnExec);
+        if (fd < 0)
+        {
+            throw new MemberStartException(126, $"{path}: cannot be read: {ErrnoText.Describe(fd)}.");
+        }
+
         try
         {
-            return File.OpenRead(path);
+            var file = new FileStream(new SafeFileHandle(fd, ownsHandle: true), FileAccess.Read);
+            if (file.CanSeek)
+            {
+                return file;
+            }
+
+            file.Dispose();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new MemberStartException(126, $"{path}: cannot be read: {e.Message}");
         }
+
+        throw new MemberStartException(126, $"{path}: is not a regular file.");
+    }
+
+    private static string WithoutLinks(string path)
+    {
+        int fd = Sys.Open(path, OpenFlags.Path | OpenFlags.CloseOnExec);
+        string? real = fd < 0 ? null : Sys.Readlink($"/proc/self/fd/{fd}");
+        _ = fd < 0 ? 0 : Sys.Close(fd);
+        return real ?? path;
     }
 }

@@ -37,17 +37,17 @@ internal sealed class SlotSpace
     /// <returns>What <paramref name="map"/> returned: the address or -errno; -ENOMEM when the slot is full.</returns>
     public nint Place(long length, Func<long, nint> map)
     {
-        long size = (length + PageBytes - 1) & -PageBytes;
-        if (length <= 0 || size <= 0)
+        if (length == 0)
         {
             return -(int)Errno.EINVAL;
         }
 
-        if (size > _end - _start)
+        if (length < 0 || length > _end - _start)                // a size_t above 2^63 arrives as negative
         {
             return -(int)Errno.ENOMEM;
         }
 
+        long size = (length + PageBytes - 1) & -PageBytes;
         long align = size >= HugePageBytes ? HugePageBytes : PageBytes;
         for (int tries = 0; tries < CollisionLimit; tries++)
         {

@@ -12,6 +12,7 @@ namespace Rpal.Machine.Blocks;
 ///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32   124 pending sequence u32
 /// 128 lazy switches u64   136 in-place system calls u64   144 calls rolled back u64   152 answers rolled back u64
 /// 160 answers rolled forward u64   168 evictions u64
+/// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
 /// 176 answering sender u64   184 answering sequence u32: the pending pair while its reply is being written, so that a
 ///     process killed in between leaves a trace of whom it owes
 /// </code></remarks>
@@ -24,7 +25,7 @@ internal unsafe struct ReceiverBlock
         WakeOffset = 64, SpinBudgetOffset = 68, ParkTopOffset = 72, FrameOffset = 80, FrameAreaOffset = 88, PendingOffset = 96, HomeOffset = 104,
         MaskOffset = 112, DeferredOffset = 120,
         LazyOffset = 128, InPlaceOffset = 136, CallsRolledBackOffset = 144, AnswersRolledBackOffset = 152, AnswersForwardOffset = 160, EvictionsOffset = 168,
-        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184;
+        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184, HomeCpuOffset = 188, PeerCpuOffset = 192;
 
     /// <summary>Values of <see cref="Wake"/>.</summary>
     public const uint WakeIdle = 0, WakeNow = 1, WakeAsleep = 3;
@@ -55,4 +56,6 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(PendingSequenceOffset)] public uint PendingSequence;
     [FieldOffset(AnsweringOffset)] public ThreadBlock* Answering;
     [FieldOffset(AnsweringSequenceOffset)] public uint AnsweringSequence;
+    [FieldOffset(HomeCpuOffset)] public uint HomeCpu;
+    [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
 }

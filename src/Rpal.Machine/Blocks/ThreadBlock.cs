@@ -13,7 +13,7 @@ namespace Rpal.Machine.Blocks;
 /// kernel thread   0 self u64   8 current receiver u64   16 selector u8   24 parked receiver u64
 ///                32 tid i32   36 pid i32   40 member u64   48 inject countdown u32   52 inject reload u32
 /// sender         64 rsp u64   72 fs u64   80 own receiver u64   88 reply u32   92 spin budget u32
-///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 index u32
+///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 index u32   116 CPU of whom it waits for u32
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
 ///               128 last receiver of each service u8[64] (service index modulo 64)
@@ -27,7 +27,7 @@ internal unsafe struct ThreadBlock
         SelfOffset = 0, CurrentOffset = 8, SelectorOffset = 16, ParkedOffset = 24, TidOffset = 32, PidOffset = 36, MemberOffset = 40,
         InjectCountdownOffset = 48, InjectReloadOffset = 52,
         RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
-        LastReceiverOffset = 128,
+        PeerCpuOffset = 116, LastReceiverOffset = 128,
         SignalsOffset = 192, RequeuedOffset = 200;
 
     [FieldOffset(SelfOffset)] public ThreadBlock* Self;
@@ -49,6 +49,7 @@ internal unsafe struct ThreadBlock
     [FieldOffset(X87ControlOffset)] public ushort X87Control;
     [FieldOffset(104)] public byte* ErrorText;
     [FieldOffset(112)] public int Index;
+    [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(LastReceiverOffset)] public fixed byte LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 

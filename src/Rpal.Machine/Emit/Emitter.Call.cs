@@ -27,17 +27,14 @@ internal sealed partial class Emitter
     private void EmitCall()
     {
         Begin(Routine.CallAny, "call_any");
-        c.rdgsbase(rax);
-        c.test(rax, rax);
-        c.je(L("not_armed"));
-        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));               // one load through GS: a foreign context may be sent home between two
+        c.mov(rax, Gs(ThreadBlock.SelfOffset));                  // faults in a thread with no block: the trampoline continues at not_armed
+        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));               // a context at home does not move; one that runs foreign has one block wherever it is
         c.test(rcx, rcx);
         c.jne(L("call_any_foreign"));
-        c.mov(rax, Gs(ThreadBlock.SelfOffset));                  // at home: it does not move any more
         Here("call_any_sender");
-        c.mov(rcx, __qword_ptr.fs[0]);                           // the thread control block begins with its own address (glibc, musl)
+        c.mov(rcx, __qword_ptr.fs[0]);                           // GS is inherited by clone, FS is not: is this thread's block its own? (TLS ABI: fs:0 = FS)
         c.cmp(rcx, __[rax + ThreadBlock.FsOffset]);
-        c.jne(L("not_armed"));                                   // GS came from the thread that started this one
+        c.jne(L("not_armed"));
         c.movzx(ecx, __byte_ptr[rax + rsi + ThreadBlock.LastReceiverOffset]);
         c.mov(rsi, __[rdi + rcx * 8]);
         c.mov(rdi, rax);

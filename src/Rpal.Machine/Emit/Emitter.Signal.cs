@@ -51,7 +51,7 @@ internal sealed partial class Emitter
         c.add(r15, rcx);
         c.rdgsbase(rbx);
         c.test(rbx, rbx);
-        c.je(L("chain"));
+        c.je(L("no_block"));
         if (_inject)
         {
             EmitInjection();
@@ -71,6 +71,17 @@ internal sealed partial class Emitter
         c.add(rsp, 24);
         c.ret();
 
+        // A thread's first call reads its block through GS and has none: as the kernel does it, a table of one fault and its way on.
+        Here("no_block");
+        c.cmp(r12d, SystemCall.SigSegv);
+        c.jne(L("chain"));
+        c.lea(rax, __[L("call_any")]);
+        c.cmp(rax, __[r14 + Rip]);
+        c.jne(L("chain"));
+        c.lea(rax, __[L("not_armed")]);
+        c.mov(__[r14 + Rip], rax);
+        c.jmp(L("signal_return"));
+
         // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
         Here("maybe_parked");
         EmitIsThisThread("chain");
@@ -80,7 +91,6 @@ internal sealed partial class Emitter
         EmitIsThisThread("chain");
         EmitForeignSignal();
         EmitLazySwitch();
-        EmitEvict();
         EmitChain();
         EmitInPlaceStub();
     }
@@ -246,6 +256,11 @@ internal sealed partial class Emitter
         c.and(rsp, -16);
         c.mov(__[rsp], rdx);
 
+        ReadTscAndCpu();
+        c.mov(__dword_ptr[rbp + ReceiverBlock.PeerCpuOffset], ecx);
+        c.mov(eax, __dword_ptr[rbp + ReceiverBlock.HomeCpuOffset]);
+        c.mov(__dword_ptr[rbx + ThreadBlock.PeerCpuOffset], eax);
+
         // SYNC pending-gone: this exchange, then the look at the state, pairs with the host's store of Gone, then its look at Pending.
         c.mov(rax, rbx);
         c.xchg(__[rbp + ReceiverBlock.PendingOffset], rax);
@@ -331,8 +346,26 @@ internal sealed partial class Emitter
         c.inc(__qword_ptr[rbp + ReceiverBlock.EvictionsOffset]);
         c.mov(__qword_ptr[r14 + SignalFrame.UcSigmask], -1);
         EmitRequeue();
-        c.mov(rdi, rbp);
-        c.call(L("evict"));
+        c.mov(rdx, __[rbp + ReceiverBlock.SenderOffset]);
+        c.mov(ecx, NestingSearchLimit);
+        Here("evict_search");
+        c.test(rdx, rdx);
+        c.je(L("signal_return"));
+        c.cmp(__qword_ptr[rdx + ThreadBlock.CurrentOffset], 0);
+        c.jne(L("evict_found"));
+        c.mov(rdx, __[rdx + ThreadBlock.OwnReceiverOffset]);
+        c.test(rdx, rdx);
+        c.je(L("signal_return"));
+        c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
+        c.dec(ecx);
+        c.jne(L("evict_search"));
+        c.jmp(L("signal_return"));
+        Here("evict_found");
+        c.mov(edi, __dword_ptr[rdx + ThreadBlock.PidOffset]);
+        c.mov(esi, __dword_ptr[rdx + ThreadBlock.TidOffset]);
+        c.mov(edx, SystemCall.Activation);
+        c.mov(eax, SystemCall.Tgkill);
+        c.syscall();
         c.jmp(L("signal_return"));
 
         Here("parked_ready");
@@ -344,38 +377,6 @@ internal sealed partial class Emitter
         c.je(L("signal_return"));
         EmitWakeWaiters();
         c.jmp(L("signal_return"));
-    }
-
-    /// <summary>
-    /// Signals the kernel thread that executes a receiver's context, so that it switches lazily. It may miss: the sender has
-    /// claimed but not entered yet, or is rolled back and enters again. So the parked thread repeats it while its signal waits.
-    /// In: rdi = receiver. Changes rax, rcx, rdx, rsi, rdi, r11.
-    /// </summary>
-    private void EmitEvict()
-    {
-        Here("evict");
-        c.mov(rdx, __[rdi + ReceiverBlock.SenderOffset]);
-        c.mov(ecx, NestingSearchLimit);
-        Here("evict_search");
-        c.test(rdx, rdx);
-        c.je(L("evict_return"));
-        c.cmp(__qword_ptr[rdx + ThreadBlock.CurrentOffset], 0);
-        c.jne(L("evict_found"));
-        c.mov(rdx, __[rdx + ThreadBlock.OwnReceiverOffset]);
-        c.test(rdx, rdx);
-        c.je(L("evict_return"));
-        c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
-        c.dec(ecx);
-        c.jne(L("evict_search"));
-        Here("evict_return");
-        c.ret();
-        Here("evict_found");
-        c.mov(edi, __dword_ptr[rdx + ThreadBlock.PidOffset]);
-        c.mov(esi, __dword_ptr[rdx + ThreadBlock.TidOffset]);
-        c.mov(edx, SystemCall.Activation);
-        c.mov(eax, SystemCall.Tgkill);
-        c.syscall();
-        c.ret();
     }
 
     /// <summary>Calls the handler that the program asked for, with the mask that it would have had. r12 to r15 as in on_signal.</summary>

@@ -72,7 +72,7 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
 
         Here("park");
-        SpinWhileZero(rbx, ReceiverBlock.WakeOffset, ReceiverBlock.SpinBudgetOffset, "park_woken");
+        SpinWhileZero(rbx, ReceiverBlock.WakeOffset, ReceiverBlock.SpinBudgetOffset, ReceiverBlock.PeerCpuOffset, "park_woken");
         Here("park_sleep");
         c.xor(eax, eax);
         c.mov(edx, (int)ReceiverBlock.WakeAsleep);
@@ -97,19 +97,12 @@ internal sealed partial class Emitter
         c.mov(eax, (int)ReceiverState.Ready);
         c.mov(ecx, (int)ReceiverState.Own);
         c.@lock.cmpxchg(__dword_ptr[rbx + ReceiverBlock.StateOffset], ecx);
-        c.jne(L("park_still_away"));
+        c.jne(L("park_sleep"));
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
         c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);
         EmitSetMask();
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("park_wake_waiters"));
-
-        Here("park_still_away");
-        c.cmp(eax, (int)ReceiverState.Foreign);
-        c.jne(L("park_sleep"));
-        c.mov(rdi, rbx);
-        c.call(L("evict"));
-        c.jmp(L("park_sleep"));
 
         Here("park_adapt");
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
@@ -134,8 +127,6 @@ internal sealed partial class Emitter
 
         Here("leave_wait");
         c.mov(rsp, __[rbx + ReceiverBlock.RspOffset]);
-        c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);          // closed if a signal was deferred
-        EmitSetMask();
         c.add(rsp, 8);
         PopCalleeSaved();
         c.ret();
@@ -146,6 +137,8 @@ internal sealed partial class Emitter
     {
         c.mov(rsp, __[rbx + ReceiverBlock.ParkTopOffset]);
         c.mov(Gs(ThreadBlock.ParkedOffset), rbx);
+        ReadTscAndCpu();
+        c.mov(__dword_ptr[rbx + ReceiverBlock.HomeCpuOffset], ecx);
         c.xor(edi, edi);
         c.xor(esi, esi);
         c.lea(rdx, __[rbx + ReceiverBlock.MaskOffset]);
@@ -171,7 +164,7 @@ internal sealed partial class Emitter
     private void EmitWaitReply()
     {
         Here("wait_reply");
-        SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, "reply_taken");
+        SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, ThreadBlock.PeerCpuOffset, "reply_taken");
         Here("reply_sleep");                                     // SYNC reply: pairs with answer_reply and the host's report of a death
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.ReplyOffset]);
         c.mov(edx, eax);

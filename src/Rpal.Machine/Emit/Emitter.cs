@@ -127,13 +127,18 @@ internal sealed partial class Emitter
 
     /// <summary>
     /// Spins while the low two bits of the word are zero, for the budget at most; falls through when it is used up, with
-    /// the start time in r8. Bound: the family header's spin limit. Changes rax, rdx, r9.
+    /// the start time in r8. Does not spin on the CPU that the other side needs. Bound: the family header's spin limit.
+    /// Changes rax, rcx, rdx, r9.
     /// </summary>
-    private void SpinWhileZero(AssemblerRegister64 block, int word, int budget, string hit)
+    private void SpinWhileZero(AssemblerRegister64 block, int word, int budget, int peerCpu, string hit)
     {
-        string loop = hit + ".spin";
-        ReadTsc();
+        string loop = hit + ".spin", sleep = hit + ".sleep";
+        ReadTscAndCpu();
         c.mov(r8, rax);
+        c.test(__byte_ptr[block + word], 3);
+        c.jne(L(hit));
+        c.cmp(ecx, __dword_ptr[block + peerCpu]);
+        c.je(L(sleep));
         c.mov(r9d, __dword_ptr[block + budget]);
         Here(loop);
         c.test(__byte_ptr[block + word], 3);
@@ -143,6 +148,16 @@ internal sealed partial class Emitter
         c.sub(rax, r8);
         c.cmp(rax, r9);
         c.jb(L(loop));
+        Here(sleep);
+        c.nop();
+    }
+
+    /// <summary>rax = time stamp counter, ecx = CPU and node as Linux keeps them in IA32_TSC_AUX. Changes rdx.</summary>
+    private void ReadTscAndCpu()
+    {
+        c.rdtscp();
+        c.shl(rdx, 32);
+        c.or(rax, rdx);
     }
 
     /// <summary>

@@ -18,21 +18,16 @@ internal sealed unsafe class ValueMethod<TRequest, TAnswer>(CallHandler<TRequest
 
     private static void Run(MethodHandler self, CallFrame* frame)
     {
-        if (frame->RequestLengthBytes != sizeof(TRequest))
+        if (frame->RequestLengthBytes == sizeof(TRequest) && frame->AnswerCapacityBytes == sizeof(TAnswer))
         {
-            frame->Detail = sizeof(TRequest);
-            frame->Status = FrameStatus.WrongRequestLength;
-            return;
+            Unsafe.As<ValueMethod<TRequest, TAnswer>>(self)._handler(in *(TRequest*)frame->Request, ref *(TAnswer*)frame->Answer);
         }
-
-        if (frame->AnswerCapacityBytes != sizeof(TAnswer))
+        else
         {
-            frame->Detail = sizeof(TAnswer);
-            frame->Status = FrameStatus.WrongAnswerLength;
-            return;
+            bool request = frame->RequestLengthBytes != sizeof(TRequest);
+            frame->Detail = request ? sizeof(TRequest) : sizeof(TAnswer);
+            frame->Status = request ? FrameStatus.WrongRequestLength : FrameStatus.WrongAnswerLength;
         }
-
-        Unsafe.As<ValueMethod<TRequest, TAnswer>>(self)._handler(in *(TRequest*)frame->Request, ref *(TAnswer*)frame->Answer);
     }
 }
 

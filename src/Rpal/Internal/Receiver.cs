@@ -86,6 +86,7 @@ internal sealed unsafe class Receiver
                 FrameArea = parking + FamilyLayout.ParkingGuardBytes,
                 ParkTop = parking + FamilyLayout.ParkingBytes - 64,
                 Home = thread,
+                PeerCpu = uint.MaxValue,
                 SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
             };
             thread->OwnReceiver = Block;

@@ -1,0 +1,16 @@
+using Spectre.Console;
+
+namespace Rpal.Cli.Bench;
+
+/// <summary>A progress bar while a benchmark runs.</summary>
+internal static class BenchProgress
+{
+    public static Task<T> ShowAsync<T>(string name, Func<Action<double>, Task<T>> run) =>
+        AnsiConsole.Progress().AutoClear(true).HideCompleted(true)
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+            .StartAsync(context =>
+            {
+                ProgressTask task = context.AddTask(name, maxValue: 1);
+                return run(share => task.Value = share);
+            });
+}

@@ -1,0 +1,104 @@
+using System.CommandLine;
+using Rpal.Cli.Output;
+using Rpal.Hosting;
+
+namespace Rpal.Cli.Commands;
+
+/// <summary><c>rpal run</c>: runs a family in the foreground.</summary>
+internal static class RunCommand
+{
+    public const string Name = "run";
+
+    private const double GraceSecondsDefault = 10, GraceSecondsLimit = 86_400;
+
+    public static Command Create()
+    {
+        var programs = new Argument<string[]>("programs")
+        {
+            Description = "A ARGS -- B ARGS: programs with their arguments, which are theirs alone; or one word that ends in .json: a family file",
+            Arity = ArgumentArity.ZeroOrMore,
+        };
+        var file = new Option<string?>("--file", "-f") { Description = "Family file, whatever its name", HelpName = "FILE" };
+        var grace = new Option<double>("--grace")
+        {
+            Description = "Seconds that members have to end after SIGTERM or SIGINT before they are killed",
+            HelpName = "SECONDS",
+            DefaultValueFactory = _ => GraceSecondsDefault,
+            CustomParser = r =>
+            {
+                if (double.TryParse(r.Tokens[0].Value, out double seconds) && seconds is >= 0 and <= GraceSecondsLimit)
+                {
+                    return seconds;
+                }
+
+                r.AddError($"--grace {r.Tokens[0].Value}: takes 0 to {GraceSecondsLimit} seconds.");
+                return 0;
+            },
+        };
+        var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
+        var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
+        var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, line, ended, summary" };
+
+        var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
+        {
+            file, grace, noPrefix, noColor, json, programs,
+        };
+        command.SetAction(async parsed =>
+        {
+            FamilyDefinition family;
+            try
+            {
+                family = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
+            }
+            catch (FormatException e)
+            {
+                return Problem.Report(ExitCode.Usage, e.Message);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return Problem.Report(ExitCode.NoInput, e.Message);
+            }
+
+            bool colors = !parsed.GetValue(noColor);
+            using var writer = new OutputWriter();
+            IRunView view = parsed.GetValue(json)
+                ? new JsonView(writer)
+                : new TextView(writer, [.. family.Members.Select(m => m.Name)], !parsed.GetValue(noPrefix), colors && Terminal.HasColors(isError: false), colors && Terminal.HasColors(isError: true));
+            return await RunAsync(family, view, writer, TimeSpan.FromSeconds(parsed.GetValue(grace))).ConfigureAwait(false);
+        });
+        return command;
+    }
+
+    private static FamilyDefinition Define(string? file, string[] words)
+    {
+        if (file is not null)
+        {
+            return words.Length == 0 ? FamilyDefinition.Load(file) : throw new FormatException($"--file {file} and the program {words[0]}: one or the other.");
+        }
+
+        return words switch
+        {
+            [] => throw new FormatException("No program given: rpal run A ARGS -- B ARGS, or rpal run family.json. See rpal run --help."),
+            [var only] when only.EndsWith(".json", StringComparison.OrdinalIgnoreCase) => FamilyDefinition.Load(only),
+            _ => FamilyDefinition.FromCommandLines(words),
+        };
+    }
+
+    private static async Task<int> RunAsync(FamilyDefinition family, IRunView view, OutputWriter writer, TimeSpan grace)
+    {
+        using var host = new FamilyHost(family, view);
+        using var stop = new StopPolicy(host.Send, grace);
+        writer.ReaderGone += stop.Begin;
+        try
+        {
+            FamilyResult result = await host.RunAsync().ConfigureAwait(false);
+            view.Summary(result);
+            return result.ExitCode;
+        }
+        catch (MemberStartException e)
+        {
+            writer.Flush();
+            return Problem.Report(e.ExitCode, e.Message);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Unicode;
+using Rpal.Hosting;
+
+namespace Rpal.Cli.Output;
+
+/// <summary>For programs: one JSON object per event, each on a line of standard output.</summary>
+/// <remarks><code>
+/// {"event":"started","member":"a","pid":7,"slot":"0x100000000000"}
+/// {"event":"line","member":"a","stream":"stdout","text":"..."}        bytes that are no UTF-8: also "base64", which is exact
+/// {"event":"ended","member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}      signal: null when it exited
+/// {"event":"summary","exitCode":137,"members":[{"member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}]}
+/// </code></remarks>
+internal sealed class JsonView(OutputWriter writer) : IRunView
+{
+    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private readonly ArrayBufferWriter<byte> _object = new();
+
+    public void Started(string member, int processId, long slotAddress)
+    {
+        using (Utf8JsonWriter json = Begin("started"))
+        {
+            json.WriteString("member", member);
+            json.WriteNumber("pid", processId);
+            json.WriteString("slot", $"0x{slotAddress:x}");
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Line(string member, bool isError, ReadOnlySpan<byte> line)
+    {
+        using (Utf8JsonWriter json = Begin("line"))
+        {
+            json.WriteString("member", member);
+            json.WriteString("stream", isError ? "stderr" : "stdout");
+            if (Utf8.IsValid(line))
+            {
+                json.WriteString("text", line);
+            }
+            else
+            {
+                json.WriteString("text", Encoding.UTF8.GetString(line));
+                json.WriteBase64String("base64", line);
+            }
+
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Ended(string member, MemberExit exit, TimeSpan ran)
+    {
+        using (Utf8JsonWriter json = Begin("ended"))
+        {
+            WriteEnd(json, member, exit, ran);
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Summary(FamilyResult result)
+    {
+        using (Utf8JsonWriter json = Begin("summary"))
+        {
+            json.WriteNumber("exitCode", result.ExitCode);
+            json.WriteStartArray("members");
+            foreach ((string name, MemberExit exit, TimeSpan ran) in result.Members)
+            {
+                json.WriteStartObject();
+                WriteEnd(json, name, exit, ran);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    private static void WriteEnd(Utf8JsonWriter json, string member, MemberExit exit, TimeSpan ran)
+    {
+        json.WriteString("member", member);
+        json.WriteNumber("exitCode", exit.ExitCode);
+        json.WriteString("signal", exit.Signal == 0 ? null : ExitText.SignalName(exit.Signal));
+        json.WriteNumber("seconds", Math.Round(ran.TotalSeconds, 6));
+    }
+
+    private Utf8JsonWriter Begin(string name)
+    {
+        _object.ResetWrittenCount();
+        var json = new Utf8JsonWriter(_object, s_options);
+        json.WriteStartObject();
+        json.WriteString("event", name);
+        return json;
+    }
+
+    private void End() => writer.Write(isError: false, _object.WrittenSpan, static (into, bytes) =>
+    {
+        into.Write(bytes);
+        into.Write("\n"u8);
+    });
+}

@@ -1,0 +1,147 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Rpal.Cli.Commands;
+using Rpal.Linux;
+using Rpal.Machine.Platform;
+using Xunit.Abstractions;
+
+namespace Rpal.Cli.Tests;
+
+public sealed class DoctorTests(ITestOutputHelper log)
+{
+    [Fact]
+    public void Here_families_can_run()
+    {
+        RpalProcess.Result r = RpalProcess.Run("doctor");
+        Assert.Equal(0, r.ExitCode);
+        Assert.Contains("Families can run here", r.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain('\e', r.Output);
+        Assert.Empty(r.Error);
+    }
+
+    [Fact]
+    public void Json_has_every_check()
+    {
+        RpalProcess.Result r = RpalProcess.Run("doctor", "--json");
+        JsonElement root = JsonDocument.Parse(r.Output).RootElement;
+        Assert.True(root.GetProperty("canRun").GetBoolean());
+        Assert.Equal(15, root.GetProperty("checks").GetArrayLength());
+        Assert.All(root.GetProperty("checks").EnumerateArray(), c => Assert.True(c.GetProperty("works").GetBoolean() || !c.GetProperty("required").GetBoolean()));
+    }
+
+    [Theory]
+    [InlineData("Syscall User Dispatch", SyscallNumber.Prctl, PrctlOp.SetSyscallUserDispatch)]
+    [InlineData("seccomp notification", SyscallNumber.Seccomp, (int)SeccompOp.GetNotifSizes)]
+    [InlineData("pidfd", SyscallNumber.PidfdOpen, null)]
+    [InlineData("membarrier", SyscallNumber.Membarrier, MembarrierCommand.PrivateExpedited)]
+    public void A_denied_system_call_is_found_and_run_refuses_in_the_same_words(string feature, long number, int? firstArgument)
+    {
+        RpalProcess.Result doctor = Denied(number, firstArgument, "doctor", "--json");
+        Assert.Equal(1, doctor.ExitCode);
+        JsonElement check = JsonDocument.Parse(doctor.Output).RootElement.GetProperty("checks").EnumerateArray().Single(c => c.GetProperty("name").GetString() == feature);
+        Assert.False(check.GetProperty("works").GetBoolean());
+        Assert.Contains("EPERM", check.GetProperty("found").GetString(), StringComparison.Ordinal);
+
+        RpalProcess.Result table = Denied(number, firstArgument, "doctor");
+        Assert.Equal(1, table.ExitCode);
+        Assert.Contains("MISSING", table.Output, StringComparison.Ordinal);
+
+        RpalProcess.Result run = Denied(number, firstArgument, "run", "true");
+        Assert.Equal(125, run.ExitCode);
+        Assert.StartsWith($"rpal: No family can run here: {feature} is missing ({check.GetProperty("found").GetString()}).", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_listener_that_cannot_be_made_is_found_although_the_kernel_knows_it()
+    {
+        RpalProcess.Result r = Denied(SyscallNumber.Seccomp, (int)SeccompOp.SetModeFilter, "doctor", "--json");
+        Assert.Equal(1, r.ExitCode);
+        Assert.Contains("making a listener: EPERM", r.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_missing_optional_feature_is_no_obstacle()
+    {
+        var report = new PlatformReport([new(PlatformFeature.Kernel, true, "6.1"), new(PlatformFeature.ProtectionKeys, false, "none [really]")]);
+        using var output = new StringWriter();
+        Assert.Equal(0, DoctorCommand.Show(report, json: false, output, colors: false));
+        Assert.Contains("without protection keys", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("none [really]", output.ToString(), StringComparison.Ordinal);
+        Assert.Null(report.Refusal);
+    }
+
+    [Fact]
+    public void A_missing_required_feature_is_one()
+    {
+        var report = new PlatformReport([new(PlatformFeature.FsGsBase, false, "AT_HWCAP2 0x0"), new(PlatformFeature.Pidfd, true, "")]);
+        using var output = new StringWriter();
+        Assert.Equal(1, DoctorCommand.Show(report, json: true, output, colors: false));
+        Assert.False(JsonDocument.Parse(output.ToString()).RootElement.GetProperty("canRun").GetBoolean());
+        Assert.StartsWith("No family can run here: FSGSBASE is missing (AT_HWCAP2 0x0).", report.Refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Checking_harms_nobody_and_takes_little_time()
+    {
+        Assert.True(PlatformCheck.Run().CanRun);
+        string before = Descriptors();
+        long begin = Stopwatch.GetTimestamp();
+        PlatformReport report = PlatformCheck.Run();
+        TimeSpan all = Stopwatch.GetElapsedTime(begin);
+        Assert.True(report.CanRun, report.Refusal);
+        Assert.Equal(before, Descriptors());
+
+        begin = Stopwatch.GetTimestamp();
+        _ = KernelProbes.Required();
+        TimeSpan required = Stopwatch.GetElapsedTime(begin);
+        log.WriteLine($"all {all.TotalMilliseconds:0.00} ms, required {required.TotalMilliseconds:0.000} ms");
+        Assert.InRange(all.TotalMilliseconds, 0, 50);
+        Assert.InRange(required.TotalMilliseconds, 0, 2);
+
+        static string Descriptors() => string.Join(' ', Directory.GetFiles("/proc/self/fd").Select(f => Sys.Readlink(f)).Where(l => l is not null && l.Contains("anon_inode", StringComparison.Ordinal)).Order());
+    }
+
+    /// <summary>Runs rpal where a system call fails with EPERM: a filter of the starting thread is inherited.</summary>
+    private static RpalProcess.Result Denied(long number, int? firstArgument, params string[] arguments)
+    {
+        RpalProcess.Result? result = null;
+        Exception? failure = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                Deny(number, firstArgument);
+                result = RpalProcess.Run(arguments);
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return result ?? throw new InvalidOperationException("rpal did not run under the filter.", failure);
+    }
+
+    private static unsafe void Deny(long number, int? firstArgument)
+    {
+        const uint offsetNumber = 0, offsetFirstArgument = 16;
+        Span<SockFilter> filter =
+        [
+            new(BpfCode.LoadWordAbsolute, offsetNumber),
+            new(BpfCode.JumpIfEqual, (uint)number, 0, 3),
+            new(BpfCode.LoadWordAbsolute, offsetFirstArgument),
+            firstArgument is { } a ? new(BpfCode.JumpIfEqual, (uint)a, 0, 1) : new(BpfCode.JumpAlways, 0),
+            new(BpfCode.Return, SeccompReturn.Errno | (uint)Errno.EPERM),
+            new(BpfCode.Return, SeccompReturn.Allow),
+        ];
+        fixed (SockFilter* instructions = filter)
+        {
+            SockFprog program = default;
+            program.Length = (ushort)filter.Length;
+            program.Filter = instructions;
+            Assert.Equal(0, Sys.Prctl(PrctlOp.SetNoNewPrivileges, 1, 0, 0, 0));
+            Assert.Equal(0, Sys.Seccomp(SeccompOp.SetModeFilter, 0, &program));
+        }
+    }
+}

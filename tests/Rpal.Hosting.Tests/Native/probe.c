@@ -1,0 +1,425 @@
+// One small native program with a scenario per word. It says what went wrong and returns 1, or prints "ok" and returns 0.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SLOT (1UL << 39)
+#define CHECK(x) do { if (!(x)) { printf("line %d: %s (errno %d)\n", __LINE__, #x, errno); exit(1); } } while (0)
+extern char **environ;
+
+static uintptr_t slot(void) { return (uintptr_t)&slot & ~(SLOT - 1); }
+static int mine(const void *p, size_t n) { return (uintptr_t)p - slot() <= SLOT - n; }
+static char *map(void *hint, size_t n, int prot, int flags, int fd, off_t off) { return mmap(hint, n, prot, flags, fd, off); }
+static char *anonymous(size_t n) { return map(0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+static int fails(void *p, int e) { return p == MAP_FAILED && errno == e; }
+static int temporary(void)
+{
+    char name[] = "/tmp/rpal-probe-XXXXXX";
+    int fd = mkstemp(name);
+    CHECK(fd >= 0);
+    unlink(name);
+    CHECK(ftruncate(fd, 1 << 20) == 0);
+    return fd;
+}
+
+static void maps(void)
+{
+    char *p = anonymous(8192);
+    CHECK(mine(p, 8192));
+    char *hint = (char *)slot() + (100UL << 30);
+    char *q = map(hint, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(q == hint);
+    CHECK((q = map(hint, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != hint && mine(q, 4096));       // taken
+    CHECK(mine(map(hint + (1 << 20) + 123, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096));         // unaligned hint
+    CHECK(mine(map((void *)0x7f0000000000, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096));
+    CHECK(mine(map((void *)(slot() + SLOT - 4096), 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 8192)); // would cross the end
+    CHECK(mine(map((void *)-4096L, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096));
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0), ENOMEM));
+    CHECK(fails(anonymous(0), EINVAL));
+    CHECK(fails(anonymous((size_t)-1), ENOMEM));
+    CHECK(fails(anonymous((size_t)-4096), ENOMEM));
+    CHECK(fails(anonymous(1UL << 63), ENOMEM));
+    CHECK(fails(anonymous((1UL << 63) - 1), ENOMEM));
+    CHECK(fails(map(0, SLOT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), ENOMEM));
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_ANONYMOUS, -1, 0), EINVAL));
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_PRIVATE, -1, 0), EBADF));
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_PRIVATE, 9999, 0), EBADF));
+    int fd = temporary();
+    CHECK(pwrite(fd, "hello", 5, 4096) == 5);
+    CHECK(mine(p = map(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 4096), 8192) && memcmp(p, "hello", 5) == 0);
+    strcpy(p, "other");
+    char five[6] = "";
+    CHECK(pread(fd, five, 5, 4096) == 5 && strcmp(five, "hello") == 0);                                         // private
+    CHECK(mine(p = map(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 4096), 8192));
+    strcpy(p, "seen!");
+    CHECK(pread(fd, five, 5, 4096) == 5 && strcmp(five, "seen!") == 0);                                         // shared
+    CHECK(mine(p = map(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE, fd, 0), 8192));
+    CHECK(map(p, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 4096) == p && memcmp(p, "seen!", 5) == 0);
+    CHECK(map(0, 4096, PROT_READ, MAP_PRIVATE, fd, 1) == MAP_FAILED && errno == EINVAL);
+    CHECK(map(0, 4096, PROT_READ, MAP_PRIVATE, fd, -4096) == MAP_FAILED && (errno == EOVERFLOW || errno == EINVAL));
+    char path[64];
+    sprintf(path, "/proc/self/fd/%d", fd);
+    int readOnly = open(path, O_RDONLY), writeOnly = open(path, O_WRONLY);
+    CHECK(readOnly >= 0 && writeOnly >= 0);
+    CHECK(fails(map(0, 4096, PROT_WRITE, MAP_SHARED, readOnly, 0), EACCES));
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_PRIVATE, writeOnly, 0), EACCES));
+    int memory = syscall(SYS_memfd_create, "probe", 0);
+    CHECK(memory >= 0 && ftruncate(memory, 65536) == 0);
+    CHECK(mine(p = map(0, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0), 65536));
+    memset(p, 7, 65536);
+    int pipes[2];
+    CHECK(pipe(pipes) == 0 && fails(map(0, 4096, PROT_READ, MAP_PRIVATE, pipes[0], 0), ENODEV));
+    CHECK(mine(p = anonymous(5 << 20), 5 << 20) && ((uintptr_t)p & ((2 << 20) - 1)) == 0);                      // huge pages possible
+    p = map(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    CHECK(p == MAP_FAILED ? errno == ENOMEM : mine(p, 2 << 20));
+    CHECK(map(slot() + (char *)(300UL << 30), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == (char *)slot() + (300UL << 30));
+}
+
+static void remaps(void)
+{
+    size_t big = 200 << 20;
+    char *p = malloc(1 << 20);
+    memset(p, 5, 1 << 20);
+    char *wall = anonymous(4096);
+    p = realloc(p, big);
+    CHECK(mine(p, big) && mine(wall, 1) && p[0] == 5 && p[(1 << 20) - 1] == 5);
+    memset(p, 6, big);
+    free(p);
+    p = anonymous(8192);
+    strcpy(p, "x");
+    CHECK(mine(p = mremap(p, 8192, 64 << 20, MREMAP_MAYMOVE), 64 << 20) && p[0] == 'x');
+    CHECK(mremap(p, 64 << 20, 4096, 0) == p);
+    CHECK(fails(mremap(p + 1, 4096, 8192, MREMAP_MAYMOVE), EINVAL));
+    CHECK(fails(mremap(p, 4096, 0, MREMAP_MAYMOVE), EINVAL));
+    CHECK(fails(mremap(p, 4096, (size_t)-4096, MREMAP_MAYMOVE), ENOMEM) || errno == EINVAL);
+    CHECK(fails(mremap(p, 4096, 1UL << 46, MREMAP_MAYMOVE), ENOMEM));
+    CHECK(fails(mremap((void *)(slot() + (200UL << 30)), 4096, 8192, MREMAP_MAYMOVE), EFAULT));
+    CHECK(fails(mremap(p, 4096, 8192, MREMAP_MAYMOVE | 0x800), EINVAL));
+    char *moved = mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    CHECK(mine(moved, 4096) && moved != p && moved[0] == 'x' && p[0] == 0);
+    int fd = temporary();
+    char *first = map(0, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *second = mremap(first, 0, 65536, MREMAP_MAYMOVE);                                                      // a second view
+    CHECK(mine(second, 65536) && second != first);
+    strcpy(first, "twice");
+    CHECK(strcmp(second, "twice") == 0);
+    char *last = (char *)slot() + SLOT - 4096;                                                                   // must not grow into the neighbour
+    CHECK(map(last, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == last);
+    CHECK(fails(mremap(last, 4096, 8192, 0), ENOMEM));
+    CHECK(mine(mremap(last, 4096, 8192, MREMAP_MAYMOVE), 8192));
+}
+
+static void attach(void)
+{
+    int id = shmget(IPC_PRIVATE, 3 << 20, IPC_CREAT | 0600);
+    CHECK(id >= 0);
+    char *a = shmat(id, 0, 0), *b = shmat(id, 0, SHM_RDONLY);
+    shmctl(id, IPC_RMID, 0);
+    CHECK(mine(a, 3 << 20) && mine(b, 3 << 20) && a != b);
+    strcpy(a, "shared");
+    CHECK(strcmp(b, "shared") == 0 && shmdt(a) == 0 && shmdt(b) == 0);
+    CHECK(shmat(-1, 0, 0) == (void *)-1 && errno == EINVAL);
+}
+
+static void program_break(void)
+{
+    void *now = sbrk(0);
+    CHECK(sbrk(4096) == (void *)-1 && errno == ENOMEM);
+    CHECK(sbrk(0) == now && brk((char *)now + 4096) == -1);
+    for (int i = 0; i < 2000; i++)
+    {
+        size_t n = 16 + i * 97;
+        char *p = malloc(n);
+        CHECK(p && mine(p, n));
+        memset(p, i, n);
+        if (i % 2) free(p);
+    }
+}
+
+static void reuse(void)
+{
+    size_t n = 64UL << 30;
+    for (int i = 0; i < 100; i++)
+    {
+        char *p = map(0, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        CHECK(mine(p, n));
+        CHECK(munmap(p, n) == 0);
+    }
+    char *kept[64];                                              // fragments: every second gap stays taken
+    for (int i = 0; i < 64; i++) CHECK(mine(kept[i] = map(0, 6UL << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), 6UL << 30));
+    for (int i = 0; i < 64; i += 2) CHECK(munmap(kept[i], 6UL << 30) == 0);
+    for (int i = 0; i < 32; i++) CHECK(mine(map(0, 5UL << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), 5UL << 30));
+    for (int i = 0; i < 1000; i++) CHECK(mine(anonymous(4096), 4096));
+}
+
+static int Waiting, Go;
+static void *thread(void *a)
+{
+    char *p = malloc(100000);
+    CHECK(mine(p, 100000) && mine(&p, 1));
+    free(p);
+    __atomic_add_fetch(&Waiting, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&Go, __ATOMIC_SEQ_CST)) sched_yield();
+    return a;
+}
+
+static void threads(void)
+{
+    pthread_t t[200];
+    for (long i = 0; i < 200; i++) CHECK(pthread_create(&t[i], 0, thread, (void *)i) == 0);
+    while (__atomic_load_n(&Waiting, __ATOMIC_SEQ_CST) < 200) sched_yield();
+    __atomic_store_n(&Go, 1, __ATOMIC_SEQ_CST);
+    for (long i = 0; i < 200; i++)
+    {
+        void *r;
+        CHECK(pthread_join(t[i], &r) == 0 && r == (void *)i);
+    }
+}
+
+static volatile int Handled;
+static void handler(int s) { (void)s; Handled++; }
+
+static void signals(void)
+{
+    struct sigaction a = { .sa_handler = handler }, old;
+    CHECK(sigaction(SIGUSR1, 0, &old) == 0 && old.sa_handler == SIG_DFL);
+    CHECK(sigaction(SIGPIPE, 0, &old) == 0 && old.sa_handler == SIG_DFL);           // the host ignores it
+    sigset_t blocked;
+    CHECK(sigprocmask(SIG_SETMASK, 0, &blocked) == 0);
+    for (int s = 1; s < 32; s++) CHECK(!sigismember(&blocked, s));
+    CHECK(sigaction(SIGUSR1, &a, 0) == 0 && raise(SIGUSR1) == 0 && Handled == 1);
+    CHECK(sigaction(SIGUSR1, 0, &old) == 0 && old.sa_handler == handler);
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR1, 16, 0, 8) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR1, 0, 16, 8) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR1, -1L, 0, 8) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_rt_sigaction, 0, 0, 0, 8) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, 65, 0, 0, 8) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, -1, 0, 0, 8) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, 0x7fffffff, 0, 0, 8) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, 0x52500002, 16, 0, 8) == -1 && errno == EFAULT); // asks the host, with a bad pointer
+    CHECK(syscall(SYS_rt_sigaction, 0x52500002, 0, 0, 8) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_rt_sigaction, 0x52500003, 99999, 1, 8) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, 0x52500003, 0, 2, 8) == -1 && errno == EPERM);
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR1, 0, 0, 4) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_rt_sigaction, SIGKILL, &a, 0, 8) == -1 && errno == EINVAL);
+    stack_t alternate;
+    CHECK(sigaltstack(0, &alternate) == 0 && alternate.ss_flags == SS_DISABLE);
+}
+
+static void links(void)
+{
+    char buffer[4096], byPid[64], exact[4096];
+    sprintf(byPid, "/proc/%d/exe", getpid());
+    const char *names[] = { "/proc/self/exe", "/proc/thread-self/exe", byPid };
+    for (int i = 0; i < 3; i++)
+    {
+        memset(buffer, 0, sizeof buffer);
+        ssize_t n = readlink(names[i], buffer, sizeof buffer);
+        CHECK(n > 0);
+        printf("%s\n", buffer);
+        CHECK(i == 0 || strcmp(buffer, exact) == 0);
+        strcpy(exact, buffer);
+    }
+    ssize_t n = strlen(exact);
+    memset(buffer, 'z', sizeof buffer);
+    CHECK(readlink("/proc/self/exe", buffer, 3) == 3 && buffer[3] == 'z');
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", buffer, 0) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", buffer, -1) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", buffer, 0x100000002L) == 2 && buffer[4] == 'z');              // an int in the kernel
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", 16, 4096) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_readlink, 16, buffer, 4096) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_readlink, -1L, buffer, 4096) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_readlink, 0, buffer, 4096) == -1 && errno == EFAULT);
+    CHECK(readlinkat(AT_FDCWD, "/proc/self/exe", buffer, sizeof buffer) == n);
+    CHECK(readlink("/nonexistent", buffer, sizeof buffer) == -1 && errno == ENOENT);
+    CHECK(readlink("/proc/self/exe/more", buffer, sizeof buffer) == -1 && errno == ENOTDIR);
+    char *edge = anonymous(8192);                                // a path that ends where the mapping does
+    munmap(edge + 4096, 4096);
+    strcpy(edge + 4096 - sizeof "/proc/self/exe", "/proc/self/exe");
+    CHECK(readlink(edge + 4096 - sizeof "/proc/self/exe", buffer, sizeof buffer) == n);
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", edge + 4096 - 2, 4096) == -1 && errno == EFAULT);             // room for two bytes only
+    char *readOnly = map(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(syscall(SYS_readlink, "/proc/self/exe", readOnly, 4096) == -1 && errno == EFAULT);
+}
+
+// Mappings while a timer interrupts at every turn: nothing may go elsewhere, nothing may be lost.
+static void storm(void)
+{
+    struct sigaction a = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    struct itimerval every = { { 0, 300 }, { 0, 300 } };
+    sigaction(SIGALRM, &a, 0);
+    setitimer(ITIMER_REAL, &every, 0);
+    int fd = temporary();
+    size_t n = 16 << 20;
+    for (int i = 0; i < 4000 || Handled < 50; i++)
+    {
+        char *p = i % 3 ? anonymous(n) : map(0, 1 << 20, PROT_READ, MAP_SHARED, fd, 0);
+        size_t size = i % 3 ? n : 1 << 20;
+        CHECK(mine(p, size));
+        if (i % 3 == 2)
+        {
+            CHECK(mine(p = mremap(p, size, 2 * size, MREMAP_MAYMOVE), 2 * size));
+            size *= 2;
+        }
+        CHECK(munmap(p, size) == 0);
+    }
+    struct itimerval never = { { 0, 0 }, { 0, 0 } };
+    setitimer(ITIMER_REAL, &never, 0);
+    FILE *f = fopen("/proc/self/maps", "r");
+    char line[4096];
+    unsigned long total = 0, from, to;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && from >= slot() + (16UL << 30) && from < slot() + SLOT) total += to - from;
+    CHECK(total < 400UL << 20);                                  // lost mappings would add up
+}
+
+static void collect(pid_t child, int code)
+{
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == code);
+}
+
+static void *idle(void *a) { return a; }
+
+static void forks(void)
+{
+    int fd = temporary();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+    {
+        for (int i = 0; i < 50; i++)
+        {
+            char *p = malloc(3 << 20), *q = map(0, 1 << 20, PROT_READ | PROT_WRITE, i % 2 ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+            CHECK(p && q != MAP_FAILED);
+            memset(p, i, 3 << 20);
+            memset(q, i, 1 << 20);
+            CHECK((p = realloc(p, 9 << 20)) && p[0] == i);
+        }
+        struct sigaction a = { .sa_handler = handler };
+        CHECK(sigaction(SIGUSR1, &a, 0) == 0 && raise(SIGUSR1) == 0 && Handled == 1);
+        pthread_t t;
+        CHECK(pthread_create(&t, 0, idle, 0) == 0 && pthread_join(t, 0) == 0);
+        _exit(7);
+    }
+    collect(child, 7);
+    collect(({ pid_t v = vfork(); if (v == 0) _exit(8); v; }), 8);
+    char *words[] = { "sh", "-c", "exit 9", 0 };
+    CHECK(posix_spawnp(&child, "sh", 0, 0, words, environ) == 0);
+    collect(child, 9);
+    CHECK(WEXITSTATUS(system("exit 10")) == 10);
+    FILE *f = popen("echo out; echo more", "r");
+    char line[64];
+    CHECK(f && fgets(line, sizeof line, f) && strcmp(line, "out\n") == 0 && pclose(f) == 0);
+    CHECK(fork() == 0 ? (execlp("no-such-program", "x", (char *)0), _exit(11), 0) : (wait(&fd), WEXITSTATUS(fd) == 11));
+}
+
+// A process that shares the address space, as vfork's child does, must get its memory in the slot as well.
+static char Stack[65536] __attribute__((aligned(16)));
+static char *Seen;
+static int sharing(void *a)
+{
+    (void)a;
+    Seen = anonymous(1 << 20);
+    return 0;
+}
+
+static void sharers(void)
+{
+    pid_t child = clone(sharing, Stack + sizeof Stack, CLONE_VM | CLONE_VFORK | SIGCHLD, 0);
+    CHECK(child > 0);
+    collect(child, 0);
+    printf("sharer's mapping %s the slot\n", mine(Seen, 1 << 20) ? "in" : "outside");
+}
+
+static void *after_main(void *main_thread)
+{
+    pthread_join(*(pthread_t *)main_thread, 0);
+    int fd = temporary();
+    CHECK(mine(map(0, 4096, PROT_READ, MAP_SHARED, fd, 0), 4096));
+    CHECK(mine(anonymous(4096), 4096));
+    char buffer[4096];
+    CHECK(readlink("/proc/self/exe", buffer, sizeof buffer) > 0);
+    puts("ok");
+    exit(5);
+}
+
+// Leaves a process in a session of its own, which keeps this one's output open.
+static void leave_daemon(int chatty)
+{
+    if (fork() == 0)
+    {
+        setsid();
+        if (fork() == 0)
+        {
+            if (chatty) for (;;) if (write(1, "still here\n", 11) < 0) pause();
+            for (;;) pause();
+        }
+        _exit(0);
+    }
+    wait(0);
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, 0, _IOLBF, 0);
+    const char *what = argc > 1 ? argv[1] : "";
+    if (!strcmp(what, "arguments"))
+    {
+        printf("count %d\n", argc - 2);
+        for (int i = 2; i < argc; i++) printf("%zu:%.20s\n", strlen(argv[i]), argv[i]);
+        return 0;
+    }
+    if (!strcmp(what, "exit")) return atoi(argv[2]);
+    if (!strcmp(what, "raise")) { raise(atoi(argv[2])); pause(); }
+    if (!strcmp(what, "segv")) { *(volatile int *)(slot() + SLOT - 4096) = 1; }
+    if (!strcmp(what, "abort")) abort();
+    if (!strcmp(what, "exec")) { execv(argv[2], argv + 2); perror("execv"); return 126; }
+    if (!strcmp(what, "has-descriptor")) { printf("%s\n", fcntl(atoi(argv[2]), F_GETFD) >= 0 ? "open" : errno == EBADF ? "not open" : "?"); return 0; }
+    if (!strcmp(what, "hold-descriptor"))
+    {
+        CHECK(dup2(open("/etc/passwd", O_RDONLY), atoi(argv[2])) == atoi(argv[2]));
+        puts("ready");
+        CHECK(open(argv[3], O_RDONLY) >= 0);                     // a named pipe
+        return 0;
+    }
+    if (!strcmp(what, "after-main"))
+    {
+        static pthread_t self;
+        pthread_t t;
+        self = pthread_self();
+        pthread_create(&t, 0, after_main, &self);
+        pthread_exit(0);
+    }
+    if (!strcmp(what, "spin-until-killed")) { puts("ready"); for (;;) anonymous(4096); }
+    if (!strcmp(what, "maps")) maps();
+    else if (!strcmp(what, "remaps")) remaps();
+    else if (!strcmp(what, "attach")) attach();
+    else if (!strcmp(what, "break")) program_break();
+    else if (!strcmp(what, "reuse")) reuse();
+    else if (!strcmp(what, "threads")) threads();
+    else if (!strcmp(what, "signals")) signals();
+    else if (!strcmp(what, "links")) links();
+    else if (!strcmp(what, "storm")) storm();
+    else if (!strcmp(what, "forks")) forks();
+    else if (!strcmp(what, "sharers")) sharers();
+    else if (!strcmp(what, "daemon")) leave_daemon(0);
+    else if (!strcmp(what, "chatty-daemon")) leave_daemon(1);
+    else return 64;
+    puts("ok");
+    return 0;
+}

@@ -1,0 +1,59 @@
+using System.Diagnostics;
+
+namespace Rpal.Hosting.Tests;
+
+/// <summary>The programs that the tests run.</summary>
+internal static class Programs
+{
+    private const int CompilerTimeoutMs = 120_000;
+    private static readonly Dictionary<string, string> s_compiled = [];
+    private static readonly string s_folder = Directory.CreateTempSubdirectory("rpal-programs-").FullName;
+
+    static Programs() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(s_folder, recursive: true);
+
+    /// <summary>Rpal.TestHost.dll.</summary>
+    public static string Host => Beside("Rpal.TestHost") + ".dll";
+
+    /// <summary>Rpal.LoaderMember's launcher; its assembly has ".dll" behind.</summary>
+    public static string Member => Beside("Rpal.LoaderMember");
+
+    private static bool HasCompiler { get; } =
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => d.Length > 0 && File.Exists(Path.Combine(d, "gcc")));
+
+    /// <summary>A .NET member of that name, run by `dotnet`.</summary>
+    public static MemberFile DotNet(string name, params string[] words) => new(name, "dotnet", [Member + ".dll", .. words]);
+
+    /// <summary>Native/probe.c, compiled; null without gcc, after saying so.</summary>
+    public static string? Probe(params string[] options)
+    {
+        if (!HasCompiler)
+        {
+            Console.WriteLine("skipped: no gcc to compile the native member with");
+            return null;
+        }
+
+        string key = string.Join(' ', options);
+        if (!s_compiled.TryGetValue(key, out string? program))
+        {
+            program = Path.Combine(s_folder, $"probe{s_compiled.Count}");
+            Run("gcc", ["-O1", "-w", "-pthread", .. options, "-o", program, Path.Combine(AppContext.BaseDirectory, "Native", "probe.c")]);
+            s_compiled[key] = program;
+        }
+
+        return program;
+    }
+
+    public static void Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        Assert.True(process.WaitForExit(CompilerTimeoutMs), $"{program} did not end in {CompilerTimeoutMs} ms");
+        Assert.True(process.ExitCode == 0, $"{program} exited with {process.ExitCode}: {errors.Result}");
+    }
+
+    private static string Beside(string project)
+    {
+        string output = AppContext.BaseDirectory.TrimEnd('/');
+        return Path.Combine(output.Replace("/Rpal.Hosting.Tests/", $"/{project}/", StringComparison.Ordinal), project);
+    }
+}

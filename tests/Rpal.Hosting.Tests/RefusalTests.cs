@@ -1,0 +1,160 @@
+namespace Rpal.Hosting.Tests;
+
+/// <summary>What cannot be started: one clear line, a shell's exit code, and nothing left running.</summary>
+public sealed class RefusalTests : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public Task A_missing_file_is_refused() => RefusedAsync(127, "no such file", $"{_folder.Path}/none");
+
+    [Fact]
+    public Task A_missing_command_is_refused() => RefusedAsync(127, "command not found", "no-such-command-anywhere");
+
+    [Fact]
+    public Task A_directory_is_refused() => RefusedAsync(126, "is a directory", _folder.Path);
+
+    [Fact]
+    public Task A_file_that_is_not_executable_is_refused() => RefusedAsync(126, "not executable", _folder.File("plain", "#!/bin/sh\n", executable: false));
+
+    [Fact]
+    public Task A_text_file_is_refused() => RefusedAsync(126, "neither an ELF program nor a script", _folder.File("text", "just some text, long enough to be mistaken for an ELF header by its length\n"));
+
+    [Fact]
+    public Task An_empty_file_is_refused() => RefusedAsync(126, "neither an ELF program nor a script", _folder.File("empty", ""));
+
+    [Fact]
+    public Task A_named_pipe_is_refused_without_waiting_for_a_writer()
+    {
+        string pipe = _folder.NamedPipe("pipe");
+        File.SetUnixFileMode(pipe, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        return RefusedAsync(126, "not a regular file", pipe);
+    }
+
+    [Fact]
+    public Task A_script_with_a_missing_interpreter_is_refused() => RefusedAsync(126, "/no/such/interpreter does not exist", _folder.File("script", "#!/no/such/interpreter\n"));
+
+    [Fact]
+    public Task A_script_without_an_interpreter_is_refused() => RefusedAsync(126, "script without an interpreter", _folder.File("script", "#!\n"));
+
+    [Fact]
+    public Task A_script_whose_interpreter_is_not_executable_is_refused() =>
+        RefusedAsync(126, "not executable", _folder.File("script", $"#!{_folder.File("plain", "text", executable: false)}\n"));
+
+    [Fact]
+    public Task A_script_that_names_itself_is_refused()
+    {
+        string path = Path.Combine(_folder.Path, "self");
+        return RefusedAsync(126, "name each other", _folder.File("self", $"#!{path}\n"));
+    }
+
+    [Fact]
+    public Task A_program_for_another_architecture_is_refused() => RefusedAsync(126, "another architecture", Patched("arm", 18, 183));
+
+    [Fact]
+    public Task A_32_bit_program_is_refused() => RefusedAsync(126, "another architecture", Patched("small", 4, 1));
+
+    [Fact]
+    public Task An_object_file_is_refused() => RefusedAsync(126, "is not a program", Patched("object", 16, 1));
+
+    [Theory]
+    [InlineData(10)]
+    [InlineData(64)]
+    [InlineData(100)]
+    [InlineData(5000)]
+    [InlineData(20000)]
+    public Task A_truncated_program_is_refused(int length) => RefusedAsync(126, "", _folder.File("cut", File.ReadAllBytes("/bin/echo")[..length]));
+
+    [Fact]
+    public Task A_program_with_an_entry_outside_its_code_is_refused() => RefusedAsync(126, "entry address", Patched("lost", 30, 0x40));
+
+    [Fact]
+    public Task A_program_with_too_many_headers_is_refused() => RefusedAsync(126, "program header table", Patched("headers", 57, 0xFF));
+
+    [Fact]
+    public Task A_missing_ELF_interpreter_is_refused()
+    {
+        byte[] echo = File.ReadAllBytes("/bin/echo");
+        int at = echo.AsSpan().IndexOf("/lib64/ld-linux"u8);
+        echo[at + 1] = (byte)'X';
+        return RefusedAsync(126, "/Xib64/ld-linux-x86-64.so.2 does not exist", _folder.File("lost", echo));
+    }
+
+    [Fact]
+    public async Task A_program_that_is_not_position_independent_is_refused()
+    {
+        if (Programs.Probe("-static", "-no-pie") is { } probe)
+        {
+            await RefusedAsync(126, "not position independent", probe);
+        }
+    }
+
+    [Fact]
+    public async Task A_missing_working_directory_is_refused()
+    {
+        using HostRun run = await HostRun.ToEndAsync(new MemberFile("a", "/bin/true") { WorkingDirectory = "/no/such/place" });
+        Assert.Equal(126, run.ExitCode);
+        Assert.Contains("/no/such/place", run.Error);
+    }
+
+    [Fact]
+    public async Task Arguments_that_are_too_large_are_refused()
+    {
+        string part = new('x', 100_000);                         // the kernel allows 128 KiB for one when the host itself is started
+        using var run = new HostRun(start =>
+        {
+            for (int i = 0; i < 13; i++)
+            {
+                start.Environment[$"LARGE_{i}"] = part;
+            }
+        }, new MemberFile("a", "/bin/true", [.. Enumerable.Repeat(part, 9)]));
+        await run.EndAsync();
+        Assert.Equal(126, run.ExitCode);
+        Assert.Contains("more than 2097152 bytes", run.Error);
+    }
+
+    [Theory]
+    [InlineData("""{ "members": [ null ] }""", "null")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "arguments": null } ] }""", "arguments")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "arguments": [ null ] } ] }""", "null")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "environment": null } ] }""", "environment")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "environment": { "A=B": "c" } } ] }""", "A=B")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "environment": { "": "c" } } ] }""", "environment variable")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b\u0000" } ] }""", "zero character")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "workingDirectory": "x\u0000" } ] }""", "zero character")]
+    [InlineData("""{ "members": [] }""", "0 members")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b" }, { "name": "a", "command": "b" } ] }""", "two members")]
+    [InlineData("""{ "members": [ { "name": "a", "comand": "b" } ] }""", "comand")]
+    [InlineData("""[""", "line 1")]
+    public void A_wrong_family_file_is_refused_with_its_place(string json, string reason)
+    {
+        string file = _folder.File("family.json", json, executable: false);
+        var refused = Assert.Throws<FormatException>(() => FamilyDefinition.Load(file));
+        Assert.Contains(reason, refused.Message, StringComparison.Ordinal);
+        Assert.Contains(file, refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>With a member before it that is running already.</summary>
+    private async Task RefusedAsync(int exitCode, string reason, string command)
+    {
+        using var run = new HostRun(null, new MemberFile("before", "/bin/sh", "-c", "sleep 1000 & sleep 1000"), new MemberFile("bad", command));
+        await run.EndAsync();
+        Assert.True(run.Error is not null, run.Transcript());
+        Assert.Equal(exitCode, run.ExitCode);
+        Assert.Contains(reason, run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', run.Error);
+        Assert.DoesNotContain("   at ", run.Error, StringComparison.Ordinal);
+        Assert.Equal(9, run.Ended("before").Signal);
+        Assert.Empty(run.Resources("after").Children!);
+        Assert.Equal(run.Resources("before").Descriptors, run.Resources("after").Descriptors);
+    }
+
+    private string Patched(string name, int offset, byte value)
+    {
+        byte[] echo = File.ReadAllBytes("/bin/echo");
+        echo[offset] = value;
+        return _folder.File(name, echo);
+    }
+}

@@ -1,0 +1,3 @@
+using Rpal.LoaderMember.Scenarios;
+
+return LoaderDispatch.Run(args);

@@ -1,0 +1,71 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Rpal.LoaderMember.Scenarios;
+
+/// <summary>The ways a .NET program ends.</summary>
+internal static class LoaderEnds
+{
+    public static int Exit(string[] args) => int.Parse(args[0]);
+
+    public static int Abort(string[] args)
+    {
+        Environment.FailFast("as the test asked");
+        return 0;
+    }
+
+    public static int Unhandled(string[] args) => throw new InvalidOperationException("as the test asked");
+
+    /// <summary>A fault that the runtime turns into an exception: its own SIGSEGV handler must run.</summary>
+    public static int NullReference(string[] args)
+    {
+        int caught = 0;
+        for (int i = 0; i < 100; i++)
+        {
+            try
+            {
+                _ = Length(null!);
+            }
+            catch (NullReferenceException)
+            {
+                caught++;
+            }
+        }
+
+        Console.WriteLine($"caught {caught}");
+        return caught == 100 ? 0 : 1;
+    }
+
+    /// <summary>The runtime must find the main thread's real stack limits to say so.</summary>
+    public static int Overflow(string[] args) => Deeper(1);
+
+    /// <summary>Says "ready", then waits until somebody opens the named pipe for writing and closes it.</summary>
+    public static int Hold(string[] args)
+    {
+        Console.WriteLine("ready");
+        using FileStream pipe = File.OpenRead(args[0]);
+        _ = pipe.ReadByte();
+        Console.WriteLine("released");
+        return 0;
+    }
+
+    /// <summary>Ends with code 9 on SIGTERM, through the runtime's own signal handling.</summary>
+    public static int Graceful(string[] args)
+    {
+        using var asked = new ManualResetEventSlim();
+        using PosixSignalRegistration registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+        {
+            context.Cancel = true;
+            asked.Set();
+        });
+        Console.WriteLine("ready");
+        asked.Wait();
+        return 9;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int Length(string text) => text.Length;
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int Deeper(int depth) => Deeper(depth + 1) + depth;
+}

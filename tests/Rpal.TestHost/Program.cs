@@ -1,0 +1,52 @@
+using Microsoft.Win32.SafeHandles;
+using Rpal.Hosting;
+using Rpal.TestHost;
+
+// Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
+// A line "signal N" on standard input is sent to the members.
+using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write);
+var events = new EventWriter(target);
+FamilyDefinition definition;
+try
+{
+    definition = FamilyDefinition.Load(args[0]);
+}
+catch (Exception e) when (e is FormatException or IOException)
+{
+    events.Error(2, e.Message);
+    return 2;
+}
+
+int exitCode;
+using (var host = new FamilyHost(definition, events))
+{
+    var commands = new StreamReader(new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read));     // Console opens descriptors of its own later
+    new Thread(() => Listen(host, commands)) { IsBackground = true, Name = "commands" }.Start();
+    events.Resources("before");
+    try
+    {
+        FamilyResult result = await host.RunAsync();
+        exitCode = result.ExitCode;
+        events.Result(exitCode);
+    }
+    catch (MemberStartException e)
+    {
+        exitCode = e.ExitCode;
+        events.Error(exitCode, e.Message);
+    }
+
+    events.Settled("after");
+}
+
+return exitCode;
+
+static void Listen(FamilyHost host, TextReader commands)
+{
+    while (commands.ReadLine() is { } line)
+    {
+        if (line.StartsWith("signal ", StringComparison.Ordinal))
+        {
+            host.Send(int.Parse(line.AsSpan("signal ".Length)));
+        }
+    }
+}
