@@ -25,10 +25,16 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
         family.Directory.MemberGone(_member->Index);
-        for (long begin = Environment.TickCount64; Sweep() && Environment.TickCount64 - begin < ChaseMs;)
+        bool foreign = true;
+        for (long begin = Environment.TickCount64; (foreign = Sweep()) && Environment.TickCount64 - begin < ChaseMs;)
         {
             uint never = 0;
             _ = Sys.FutexWait(&never, 0, 1_000_000);
+        }
+
+        if (!foreign)
+        {
+            family.Directory.MemberSwept(_member->Index);
         }
     }
 

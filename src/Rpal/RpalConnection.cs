@@ -18,16 +18,18 @@ public sealed class RpalConnection
     private static readonly unsafe delegate* unmanaged<nint*, long, CallFrame*, uint> s_call = FindRoutine();
 
     private readonly unsafe ServiceEntry* _entry;
-    private readonly ulong _key;
+    private readonly ulong _key;                                // the registration: what takes the name or the receivers later has another
+    private readonly int _member;
     private readonly unsafe nint* _receivers;
     private readonly int _count;
     private readonly long _place;
 
-    private unsafe RpalConnection(string service, int index, ulong key, nint[] receivers)
+    private unsafe RpalConnection(string service, int index, int member, ulong registration, nint[] receivers)
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
-        _key = key;
+        _key = registration;
+        _member = member;
         _count = receivers.Length;
         _place = index % ThreadBlock.LastReceiverCount;
         _receivers = (nint*)NativeMemory.Alloc(FamilyLayout.ReceiversPerService * (nuint)sizeof(nint));     // as long as the process: connections are few
@@ -152,7 +154,7 @@ public sealed class RpalConnection
 
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _place, _receivers, _count).Run(frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _key, _member, _place, _receivers, _count).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;
@@ -181,6 +183,7 @@ public sealed class RpalConnection
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
         {
             ServiceEntry* e = FamilyHeader.Service(i);
+            ulong registration = Volatile.Read(ref e->Registration);
             if ((ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled
                 && name.AsSpan().SequenceEqual(new(e->Name, Math.Clamp(e->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes)))
                 && (key is null || key == e->Key))
@@ -191,7 +194,11 @@ public sealed class RpalConnection
                     receivers[r] = (nint)e->Receivers[r];
                 }
 
-                return receivers.Length > 0 ? new RpalConnection(service, i, e->Key, receivers) : null;
+                int member = e->Member;
+                if (receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
+                {
+                    return new RpalConnection(service, i, member, registration, receivers);
+                }
             }
         }
 

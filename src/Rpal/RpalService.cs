@@ -37,21 +37,23 @@ public sealed class RpalService : IAsyncDisposable
     private MethodHandler?[] _methods = [];
     private readonly ServiceOptions _options;
     private readonly int _index;
+    private readonly ulong _registration;
     private readonly List<Receiver> _receivers = [];
     private ServiceState _state = ServiceState.Disabled;
 
-    private RpalService(string name, int index, ServiceOptions options, ulong key)
+    private unsafe RpalService(string name, int index, ServiceOptions options, ulong key)
     {
         Name = name;
         Key = key;
         _index = index;
+        _registration = FamilyHeader.Service(index)->Registration;
         _options = options;
     }
 
     /// <summary>Its name, unique in the family.</summary>
     public string Name { get; }
 
-    /// <summary>Its key: a connection made to an earlier service of the same name has another.</summary>
+    /// <summary>Its key: a connection may insist on it.</summary>
     public ulong Key { get; }
 
     /// <summary>How often a call was handed to this process's own kernel threads because it needed the kernel.</summary>
@@ -120,7 +122,7 @@ public sealed class RpalService : IAsyncDisposable
             ServiceEntry* entry = FamilyHeader.Service(_index);
             while (_receivers.Count < _options.Receivers)
             {
-                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, Key, handler);
+                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, _registration, handler);
                 receiver.Start().GetAwaiter().GetResult();
                 entry->Receivers[_receivers.Count] = (long)receiver.Block;
                 _receivers.Add(receiver);
@@ -156,6 +158,7 @@ public sealed class RpalService : IAsyncDisposable
         }
 
         Dispatcher.Publish(_index, []);
+        _ = MemberRuntime.Ask(HostCall.SetServiceState, _index, (nint)ServiceState.Free);
     }
 
     private void Add(int method, MethodHandler handler)

@@ -9,6 +9,7 @@ internal sealed unsafe class ServiceDirectory
 {
     private readonly Lock _lock = new();
     private readonly int _hostPid = Environment.ProcessId;
+    private ulong _registrations;
 
     /// <returns>The service's index, or -EEXIST the name is taken, -ENOSPC <see cref="FamilyLayout.ServiceCapacity"/> reached, -EINVAL, -EFAULT.</returns>
     public nint Register(int member, nint request)
@@ -57,6 +58,7 @@ internal sealed unsafe class ServiceDirectory
             wanted.CopyTo(new(entry->Name, ServiceEntry.NameCapacityBytes));
             entry->NameLengthBytes = length;
             entry->Key = r.Key;
+            entry->Registration = ++_registrations;              // before the state: a connection looks at it after
             entry->Member = member;
             entry->ReceiverCount = 0;
             Change(entry, ServiceState.Disabled);
@@ -66,7 +68,7 @@ internal sealed unsafe class ServiceDirectory
 
     public nint SetState(int member, int index, ServiceState state)
     {
-        if ((uint)index >= FamilyLayout.ServiceCapacity || state is not (ServiceState.Disabled or ServiceState.Enabled or ServiceState.Gone))
+        if ((uint)index >= FamilyLayout.ServiceCapacity || state > ServiceState.Gone)
         {
             return -(int)Errno.EINVAL;
         }
@@ -74,7 +76,7 @@ internal sealed unsafe class ServiceDirectory
         lock (_lock)
         {
             ServiceEntry* entry = FamilyHeader.Service(index);
-            if (entry->Member != member || entry->State is ServiceState.Free or ServiceState.Gone)
+            if (entry->Member != member || entry->State == ServiceState.Free || (entry->State == ServiceState.Gone) != (state == ServiceState.Free))
             {
                 return -(int)Errno.EPERM;
             }
@@ -95,6 +97,22 @@ internal sealed unsafe class ServiceDirectory
                 if (entry->State is ServiceState.Disabled or ServiceState.Enabled && entry->Member == member)
                 {
                     Change(entry, ServiceState.Gone);
+                }
+            }
+        }
+    }
+
+    /// <summary>After the death report: nobody is in the member's receivers any more, so its entries can be used again.</summary>
+    public void MemberSwept(int member)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
+            {
+                ServiceEntry* entry = FamilyHeader.Service(i);
+                if (entry->State == ServiceState.Gone && entry->Member == member)
+                {
+                    Change(entry, ServiceState.Free);
                 }
             }
         }

@@ -14,13 +14,13 @@ internal enum ServiceState : uint
     /// <summary>Can be called.</summary>
     Enabled = 2,
 
-    /// <summary>Closed, or its process is gone. The entry is not used again while connections may hold it.</summary>
+    /// <summary>Closed, or its process is gone. Becomes Free once no receiver can be in use any more.</summary>
     Gone = 3,
 }
 
 /// <summary>One service in the family's directory. Written by the host, the receiver list by the owner before it enables.</summary>
 /// <remarks><code>
-///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 zero
+///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice)
 /// 32 waiting senders u32 (any sender adds and takes)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
 /// 64 name u8[96], UTF-8   160 zero   256 receivers u64[64]
 /// </code></remarks>
@@ -35,6 +35,7 @@ internal unsafe struct ServiceEntry
     [FieldOffset(8)] public ulong Key;
     [FieldOffset(16)] public int Member;
     [FieldOffset(20)] public int NameLengthBytes;
+    [FieldOffset(24)] public ulong Registration;
     [FieldOffset(WaitersOffset)] public uint Waiters;
     [FieldOffset(ReadySequenceOffset)] public uint ReadySequence;
     [FieldOffset(64)] public fixed byte Name[NameCapacityBytes];

@@ -10,7 +10,7 @@ namespace Rpal.Internal;
 /// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
 /// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
 /// </remarks>
-internal readonly unsafe struct CallWait(ServiceEntry* entry, long place, nint* receivers, int count)
+internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint* receivers, int count)
 {
     /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
     private const int LooksBeforeSleep = 64;
@@ -99,9 +99,12 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, long place, nint* 
             }
         }
 
-        return dead > 0 && dead + stopped == count ? CallStatus.PeerDied
-            : stopped == count ? CallStatus.Closed
-            : _entry->State == ServiceState.Gone && stopped + dead > 0 ? CallStatus.Closed
-            : null;
+        return dead + stopped < count && IsOpen() ? null
+            : dead > 0 || MemberBlock.At(member)->State == MemberState.Gone ? CallStatus.PeerDied
+            : CallStatus.Closed;
     }
+
+    /// <summary>Whether the entry is still our service's. Receivers that are busy to the end wake nobody: they may serve another by then.</summary>
+    private bool IsOpen() => (ServiceState)Volatile.Read(ref *(uint*)&_entry->State) is not (ServiceState.Gone or ServiceState.Free)
+        && Volatile.Read(ref _entry->Registration) == registration;
 }

@@ -40,14 +40,16 @@ internal static unsafe class Dispatcher
     }
 
     /// <summary>The exception as text in the sender's error buffer: type, message and stack, each ended by a zero, cut at the buffer's end.</summary>
+    /// <remarks>An exception's own code may throw; nothing may leave here, it would end the process.</remarks>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Report(Exception e, CallFrame* frame, byte* text)
     {
         int length = 0;
-        foreach (string part in (ReadOnlySpan<string>)[e.GetType().FullName ?? e.GetType().Name, e.Message, e.ToString()])
+        foreach (string part in (ReadOnlySpan<string>)[e.GetType().FullName ?? e.GetType().Name, TextOf(e, static e => e.Message), TextOf(e, static e => e.ToString())])
         {
             Span<byte> room = new(text + length, Math.Max(0, FamilyLayout.ErrorTextBytes - length - 1));
             Utf8.FromUtf16(part, room, out _, out int written, replaceInvalidSequences: true);
+            room[..written].Replace((byte)0, (byte)' ');
             length += written;
             if (length < FamilyLayout.ErrorTextBytes)
             {
@@ -57,6 +59,18 @@ internal static unsafe class Dispatcher
 
         frame->ErrorLengthBytes = length;
         frame->Status = FrameStatus.Threw;
+    }
+
+    private static string TextOf(Exception e, Func<Exception, string?> text)
+    {
+        try
+        {
+            return text(e) ?? "";
+        }
+        catch (Exception inner)
+        {
+            return $"({inner.GetType()} while this was asked for)";
+        }
     }
 
     /// <summary>The other side of <see cref="Report"/>.</summary>

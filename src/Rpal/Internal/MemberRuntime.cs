@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -6,6 +7,8 @@ namespace Rpal.Internal;
 /// <summary>This process as a member: found through the auxiliary vector, attached at the first use.</summary>
 internal static unsafe class MemberRuntime
 {
+    private const long AgentLookNs = 100_000_000;
+    private static readonly TimeSpan s_agentStartLimit = TimeSpan.FromSeconds(30);
     private static readonly Lock s_lock = new();
     private static readonly FamilyMembership s_membership = Find(out s_member, out s_hostAbi);
     private static readonly MemberBlock* s_member;
@@ -47,6 +50,7 @@ internal static unsafe class MemberRuntime
             }
 
             new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.Start();
+            AwaitAgent();
             nint r = Ask(HostCall.Attach);
             if (r < 0)
             {
@@ -60,6 +64,21 @@ internal static unsafe class MemberRuntime
     /// <summary>A call to the host.</summary>
     /// <returns>Its answer, or -errno; -EINVAL from the kernel itself when there is no host.</returns>
     public static nint Ask(HostCall call, nint a = 0, nint b = 0) => Sys.Invoke(SyscallNumber.RtSigaction, (int)call, a, b, sizeof(ulong));
+
+    /// <summary>A starting thread maps memory, which the host does for us; it cannot while it waits for that very thread.</summary>
+    private static void AwaitAgent()
+    {
+        uint* ready = &s_member->AgentReady;
+        for (long begin = Stopwatch.GetTimestamp(); Volatile.Read(ref *ready) == 0;)
+        {
+            if (Stopwatch.GetElapsedTime(begin) > s_agentStartLimit)
+            {
+                throw new RpalException(RpalError.Unsupported, $"The thread 'rpal agent' did not start within {s_agentStartLimit.TotalSeconds} s.");
+            }
+
+            _ = Sys.FutexWait(ready, 0, AgentLookNs);
+        }
+    }
 
     private static void RunAgent() => ((delegate* unmanaged<MemberBlock*, void>)Header->Address(Routine.Agent))(s_member);
 

@@ -14,15 +14,15 @@ internal sealed unsafe class Receiver
     private readonly TaskCompletionSource _armed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly int _index;
     private readonly int _service;
-    private readonly ulong _key;
+    private readonly ulong _registration;
     private readonly nint _handler;
 
     /// <exception cref="RpalException">More receivers than <see cref="FamilyLayout.ReceiverCapacity"/>.</exception>
-    public Receiver(string name, int service, ulong key, nint handler)
+    public Receiver(string name, int service, ulong registration, nint handler)
     {
         _index = Take();
         _service = service;
-        _key = key;
+        _registration = registration;
         _handler = handler;
         Block = MemberBlock.Receiver(MemberRuntime.Member->Index, _index);
         _thread = new Thread(Run) { IsBackground = true, Name = name };
@@ -82,7 +82,7 @@ internal sealed unsafe class Receiver
                 Handler = _handler,
                 Service = FamilyHeader.Service(_service),
                 Cookie = _service,
-                Key = _key,
+                Key = _registration,
                 FrameArea = parking + FamilyLayout.ParkingGuardBytes,
                 ParkTop = parking + FamilyLayout.ParkingBytes - 64,
                 Home = thread,

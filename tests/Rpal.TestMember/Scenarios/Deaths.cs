@@ -1,0 +1,147 @@
+using System.Diagnostics;
+using Rpal.Linux;
+
+namespace Rpal.TestMember.Scenarios;
+
+/// <summary>The callee ends in the middle of something: its callers are told and go on.</summary>
+internal static class Deaths
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(5);
+
+    public static void Add(Dictionary<string, Func<string[], int>> scenarios)
+    {
+        scenarios.Add("kill", args => Kill(Enum.Parse<Deed>(args[0]), int.Parse(args[1])));
+        scenarios.Add("make-it-die", args => MakeItDie(Enum.Parse<Deed>(args[0]), long.Parse(args[1])));
+        scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
+        scenarios.Add("never-ends", _ => NeverEnds());
+    }
+
+    /// <summary>Kills service "victim" from outside while <paramref name="callers"/> threads have it do <paramref name="deed"/>.</summary>
+    private static int Kill(Deed deed, int callers)
+    {
+        RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
+        int pid = (int)victim.Do(Deed.Pid);
+        long[] announced = GC.AllocateArray<long>(callers, pinned: true);
+        int dead = 0;
+        Thread[] threads = [.. Enumerable.Range(0, deed == Deed.Nothing ? 0 : callers).Select(i => new Thread(() =>
+        {
+            if (victim.Call(Methods.Do, new Order(deed, 0), ref announced[i], Calls.Soon) == CallStatus.PeerDied)
+            {
+                Interlocked.Increment(ref dead);
+            }
+        }))];
+        foreach (Thread t in threads)
+        {
+            t.Start();
+        }
+
+        for (int i = 0; i < threads.Length; i++)
+        {
+            Check.Comes(() => Volatile.Read(ref announced[i]) != 0);
+        }
+
+        if (deed is Deed.BlockForever or Deed.ReadBlocked)
+        {
+            Check.Comes(() => victim.Do(Deed.LazySwitches) >= callers);          // each caller's context is at home by now
+        }
+
+        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
+        long begin = Stopwatch.GetTimestamp();
+        foreach (Thread t in threads)
+        {
+            Check.That(t.Join(s_limit), "a caller was not told");
+        }
+
+        Check.Equal(threads.Length, dead);
+        Check.That(Stopwatch.GetElapsedTime(begin) < s_limit);
+        IsDead(victim);
+        GoOn(work);
+        return 0;
+    }
+
+    private static int MakeItDie(Deed deed, long argument)
+    {
+        RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
+        victim.Do(Deed.Pid);
+        long answer = 0;
+        Check.Equal(CallStatus.PeerDied, victim.Call(Methods.Do, new Order(deed, argument), ref answer, Calls.Soon));
+        IsDead(victim);
+        GoOn(work);
+        return 0;
+    }
+
+    /// <summary>Senders that wait for a receiver without a deadline when the service's process is killed.</summary>
+    private static int WaitersAreTold()
+    {
+        RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
+        int pid = (int)victim.Do(Deed.Pid);
+        long[] announced = GC.AllocateArray<long>(16, pinned: true);
+        CallStatus[] statuses = new CallStatus[16];
+        Thread[] threads = [.. Enumerable.Range(0, 16).Select(i => new Thread(() =>
+            statuses[i] = victim.Call(Methods.Do, new Order(Deed.ComputeForever, 0), ref announced[i], Deadline.Never)))];
+        foreach (Thread t in threads)
+        {
+            t.Start();
+        }
+
+        Check.Comes(() => announced.Count(a => a != 0) == 2);                    // as many as there are receivers
+        Waiting.ComeToWait("victim", 14);
+        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
+        foreach (Thread t in threads)
+        {
+            Check.That(t.Join(s_limit), "a waiting sender was not told");
+        }
+
+        Check.That(statuses.All(s => s == CallStatus.PeerDied), string.Join(' ', statuses));
+        IsDead(victim);
+        GoOn(work);
+        return 0;
+    }
+
+    private static int NeverEnds()
+    {
+        RpalConnection work = Calls.Connect("work");
+        Console.WriteLine("calling");
+        for (long i = 0; ; i++)
+        {
+            long answer = 0;
+            CallStatus status = work.Call(Methods.Add, new Numbers(i, 1), ref answer, Calls.Soon);
+            if (status == CallStatus.PeerDied)
+            {
+                Console.WriteLine("told");
+                return 0;
+            }
+
+            Check.Equal(CallStatus.Answered, status);
+            Check.Equal(i + 1, answer);
+        }
+    }
+
+    /// <summary>Code of a dead process may still answer until the host has noticed.</summary>
+    private static void IsDead(RpalConnection victim)
+    {
+        long answer = 0;
+        Check.Comes(() => victim.Call(Methods.Add, new Numbers(1, 2), ref answer, Calls.Soon) == CallStatus.PeerDied);
+        foreach (Deadline deadline in (ReadOnlySpan<Deadline>)[Deadline.Immediate, Deadline.Never, Calls.Soon])
+        {
+            Check.Equal(CallStatus.PeerDied, victim.Call(Methods.Add, new Numbers(1, 2), ref answer, deadline));
+            Check.Equal(CallStatus.PeerDied, victim.Call(Methods.Add, new Numbers(1, 2), ref answer, deadline, CancellationToken.None));
+        }
+    }
+
+    private static void GoOn(RpalConnection work)
+    {
+        Check.Parallel(3, t =>
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                work.CheckChecksum(t * 1000 + i);
+            }
+
+            Check.Equal(1L, work.Do(Deed.FileExists));
+        });
+        GC.Collect();
+        Check.That(work.Do(Deed.Collect) > 0);
+        work.Stop();
+    }
+}

@@ -1,0 +1,124 @@
+using Rpal.Internal;
+
+namespace Rpal.TestMember.Scenarios;
+
+/// <summary>Threads that come and go on both sides.</summary>
+internal static class Threads
+{
+    private const long GrowthLimitBytes = 64 << 20;
+
+    public static void Add(Dictionary<string, Func<string[], int>> scenarios)
+    {
+        scenarios.AddCaller("senders-come-and-go", SendersComeAndGo);
+        scenarios.AddCaller("started-by-a-sender", StartedByASender);
+        scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
+        scenarios.Add("old-connections", _ => OldConnections());
+    }
+
+    private static void SendersComeAndGo(RpalConnection work)
+    {
+        void Generation(int threads) => Check.Parallel(threads, t =>
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                Check.Equal((long)t + i, work.Add(t, i));
+            }
+        });
+
+        // Without a collection on either side nobody but the armory itself can notice that a thread is gone.
+        Check.That(GC.TryStartNoGCRegion(200 << 20));
+        for (int i = 0; i < 50; i++)
+        {
+            Generation(8);
+        }
+
+        long before = Environment.WorkingSet;
+        for (int i = 0; i < 500; i++)
+        {
+            Generation(8);
+        }
+
+        GC.EndNoGCRegion();
+        Check.That(ThreadArmory.BlocksInUse < 64, $"{ThreadArmory.BlocksInUse} blocks in use");
+        Check.That(Environment.WorkingSet - before < GrowthLimitBytes, $"grew from {before} to {Environment.WorkingSet} bytes");
+    }
+
+    /// <summary>GS is inherited by clone: a new thread must not be taken for the one that started it.</summary>
+    private static void StartedByASender(RpalConnection work)
+    {
+        work.Add(1, 1);
+        for (int round = 0; round < 50; round++)
+        {
+            bool stop = false;
+            var other = new Thread(() =>
+            {
+                for (int i = 0; !Volatile.Read(ref stop); i++)
+                {
+                    Check.Equal(i + 1L, work.Add(i, 1));
+                    Check.Equal(1L, work.Do(Deed.FileExists));
+                }
+            });
+            other.Start();
+            for (int i = 0; i < 300; i++)
+            {
+                Check.Equal(i - 1L, work.Add(i, -1));
+                if (i % 10 == 0)
+                {
+                    Check.Equal(1L, work.Do(Deed.FileExists));
+                }
+            }
+
+            Volatile.Write(ref stop, true);
+            other.Join();
+        }
+    }
+
+    private static int ServicesComeAndGo(int times)
+    {
+        long before = 0, answer = 0;
+        for (int i = 0; i < times; i++)
+        {
+            RpalService service = RpalService.Register("again", new ServiceOptions { Receivers = 3 });
+            service.Handle<long, long>(1, static (in q, ref a) => a = q + 1);
+            service.Handle<long, bool>(2, static (in _, ref a) => a = File.Exists("/proc/self/status"));
+            service.Enable();
+            RpalConnection again = Calls.Connect("again");
+            Check.Equal(CallStatus.Answered, again.Call(1, 1L + i, ref answer, Calls.Soon));
+            Check.Equal(2L + i, answer);
+            bool found = false;
+            Check.Equal(CallStatus.Answered, again.Call(2, 0L, ref found, Calls.Soon));
+            Check.That(found);
+            service.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            Check.Equal(CallStatus.Closed, again.Call(1, 1L, ref answer, Calls.Soon));
+            if (i == times / 5)
+            {
+                before = Environment.WorkingSet;
+            }
+        }
+
+        Check.That(ThreadArmory.BlocksInUse < 32, $"{ThreadArmory.BlocksInUse} blocks in use");
+        Check.That(Environment.WorkingSet - before < GrowthLimitBytes, $"grew from {before} to {Environment.WorkingSet} bytes");
+        return 0;
+    }
+
+    /// <summary>A connection belongs to one registration, whatever takes its name, place and receivers later.</summary>
+    private static int OldConnections()
+    {
+        var old = new List<RpalConnection>();
+        long answer = 0;
+        for (int i = 0; i < 20; i++)
+        {
+            RpalService service = RpalService.Register("name", new ServiceOptions { Receivers = 2, Key = 5 });
+            service.Handle<long, long>(1, (in q, ref a) => a = q * i);
+            service.Enable();
+            old.ForEach(c => Check.Equal(CallStatus.Closed, c.Call(1, 3L, ref answer, Deadline.Never)));
+            RpalConnection fresh = Calls.Connect("name");
+            Check.Equal(CallStatus.Answered, fresh.Call(1, 3L, ref answer, Calls.Soon));
+            Check.Equal(3L * i, answer);
+            old.Add(fresh);
+            service.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        }
+
+        return 0;
+    }
+}

@@ -1,0 +1,60 @@
+using Rpal.Linux;
+using Rpal.Tests.Families;
+
+namespace Rpal.Tests;
+
+public sealed class DeathTests
+{
+    [Theory]
+    [InlineData("Nothing", 1)]
+    [InlineData("ComputeForever", 1)]
+    [InlineData("ComputeForever", 3)]
+    [InlineData("SleepForever", 1)]
+    [InlineData("SleepForever", 3)]
+    [InlineData("ReadBlocked", 1)]
+    [InlineData("ReadBlocked", 3)]
+    public void A_killed_callee_gives_its_callers_an_error_and_they_go_on(string doing, int callers)
+    {
+        FamilyRun run = Run(MemberSpec.Serves("victim", 4), MemberSpec.Scenario("caller", "kill", doing, $"{callers}"));
+        Assert.Equal(Signal.SIGKILL, run.ExitOf("victim").Signal);
+    }
+
+    [Theory]
+    [InlineData("Recurse", 100_000_000, Signal.SIGABRT, 134)]
+    [InlineData("FailFast", 0, Signal.SIGABRT, 134)]
+    [InlineData("Exit", 7, 0, 7)]
+    public void A_callee_that_brings_itself_down_takes_nobody_along(string deed, long argument, int signal, int code)
+    {
+        FamilyRun run = Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "make-it-die", deed, $"{argument}"));
+        Assert.Equal(new Exit(code, signal), run.ExitOf("victim"));
+    }
+
+    [Fact]
+    public void Senders_that_wait_for_a_receiver_are_told_when_the_process_dies() =>
+        Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "waits-for-the-dying"));
+
+    [Theory]
+    [InlineData(Signal.SIGTERM, 143, Signal.SIGTERM)]
+    [InlineData(Signal.SIGKILL, 137, Signal.SIGKILL)]
+    [InlineData(Signal.SIGUSR1, 138, Signal.SIGUSR1)]
+    [InlineData(Signal.SIGALRM, 142, Signal.SIGALRM)]
+    public void A_signal_that_is_not_handled_ends_the_process_that_calls_go_to(int signal, int code, int killedBy)
+    {
+        using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "never-ends"));
+        run.WaitForLine("caller", "calling");
+        run.Send("work", signal);
+        run.WaitForEnd("caller");
+        run.Expect(run.ExitOf("work") == new Exit(code, killedBy), "the callee's end");
+        run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");
+        Assert.Contains("told", run.Lines("caller"));
+    }
+
+    private static FamilyRun Run(MemberSpec victim, MemberSpec caller)
+    {
+        using var run = FamilyRun.Start(victim, MemberSpec.Serves("work"), caller);
+        run.WaitForEnd(caller.Name, "work");
+        run.Expect(run.ExitOf(caller.Name) == new Exit(0, 0), "the caller's end");
+        run.Expect(run.ExitOf("work") == new Exit(0, 0), "the survivor's end");
+        return run;
+    }
+}

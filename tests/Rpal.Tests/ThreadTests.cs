@@ -1,0 +1,18 @@
+using Rpal.Tests.Families;
+
+namespace Rpal.Tests;
+
+public sealed class ThreadTests
+{
+    [Fact]
+    public void Sender_threads_come_and_go_by_the_thousand_without_growth() => FamilyRun.CallerSucceeds("senders-come-and-go");
+
+    [Fact]
+    public void A_thread_that_a_sender_started_is_a_sender_of_its_own() => FamilyRun.CallerSucceeds("started-by-a-sender");
+
+    [Fact]
+    public void Services_are_registered_and_closed_hundreds_of_times() => FamilyRun.Succeeds(MemberSpec.Scenario("member", "services-come-and-go"));
+
+    [Fact]
+    public void Connections_to_an_earlier_service_of_the_same_name_are_closed() => FamilyRun.Succeeds(MemberSpec.Scenario("member", "old-connections"));
+}
