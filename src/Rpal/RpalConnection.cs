@@ -15,7 +15,7 @@ namespace Rpal;
 /// </code></example>
 public sealed class RpalConnection
 {
-    private static readonly unsafe delegate* unmanaged<nint*, long, CallFrame*, uint> s_call = FindRoutine();
+    private static readonly unsafe delegate* unmanaged<long, CallFrame*, uint> s_call = FindRoutine();
 
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _key;                                // the registration: what takes the name or the receivers later has another
@@ -32,11 +32,8 @@ public sealed class RpalConnection
         _member = member;
         _count = receivers.Length;
         _place = index % ThreadBlock.LastReceiverCount;
-        _receivers = (nint*)NativeMemory.Alloc(FamilyLayout.ReceiversPerService * (nuint)sizeof(nint));     // as long as the process: connections are few
-        for (int i = 0; i < FamilyLayout.ReceiversPerService; i++)
-        {
-            _receivers[i] = receivers[i % _count];               // so that every remembered place is valid
-        }
+        _receivers = (nint*)NativeMemory.Alloc((nuint)_count * (nuint)sizeof(nint));     // as long as the process: connections are few
+        receivers.CopyTo(new Span<nint>(_receivers, _count));
     }
 
     /// <summary>The service's name.</summary>
@@ -86,7 +83,7 @@ public sealed class RpalConnection
             frame.AnswerCapacityBytes = sizeof(TAnswer);
             frame.Answer = (byte*)a;
             frame.Key = _key;
-            uint result = s_call(_receivers, _place, &frame);
+            uint result = s_call(_place, &frame);
             return result == CallResult.Answered && frame.Status == FrameStatus.Done ? CallStatus.Answered : Finish(&frame, result, deadline, default);
         }
     }
@@ -108,7 +105,7 @@ public sealed class RpalConnection
         fixed (TAnswer* a = &answer)
         {
             CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Key = _key };
-            return Finish(&frame, s_call(_receivers, _place, &frame), deadline, cancellationToken);
+            return Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
         }
     }
 
@@ -130,7 +127,7 @@ public sealed class RpalConnection
         {
             CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Key = _key };
             answerLengthBytes = 0;
-            CallStatus status = Finish(&frame, s_call(_receivers, _place, &frame), deadline, cancellationToken);
+            CallStatus status = Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
             answerLengthBytes = status == CallStatus.Answered ? frame.AnswerLengthBytes : 0;
             return status;
         }
@@ -149,7 +146,7 @@ public sealed class RpalConnection
         while (result == CallResult.NotArmed)
         {
             _ = ThreadArmory.Current;                            // this thread's first call; or its context was moved just then
-            result = s_call(_receivers, _place, frame);
+            result = s_call(_place, frame);
         }
 
         if ((result & CallResult.NotReady) != 0)
@@ -222,8 +219,8 @@ public sealed class RpalConnection
         }
     }
 
-    private static unsafe delegate* unmanaged<nint*, long, CallFrame*, uint> FindRoutine() =>
+    private static unsafe delegate* unmanaged<long, CallFrame*, uint> FindRoutine() =>
         RpalFamily.Membership == FamilyMembership.Member
-            ? (delegate* unmanaged<nint*, long, CallFrame*, uint>)FamilyHeader.At->Address(Routine.CallAny)
+            ? (delegate* unmanaged<long, CallFrame*, uint>)FamilyHeader.At->Address(Routine.CallAny)
             : null;
 }

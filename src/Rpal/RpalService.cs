@@ -31,10 +31,10 @@ public sealed class RpalService : IAsyncDisposable
     public const int NameBytesLimit = ServiceEntry.NameCapacityBytes;
 
     /// <summary>Methods are numbered 0 to this.</summary>
-    public const int MethodLimit = 1023;
+    public const int MethodLimit = Dispatcher.MethodCapacity - 1;
 
     private readonly Lock _lock = new();
-    private MethodHandler?[] _methods = [];
+    private readonly MethodHandler?[] _methods;
     private readonly ServiceOptions _options;
     private readonly int _index;
     private readonly ulong _registration;
@@ -48,6 +48,7 @@ public sealed class RpalService : IAsyncDisposable
         _index = index;
         _registration = FamilyHeader.Service(index)->Registration;
         _options = options;
+        _methods = Dispatcher.NewMethods(index);
     }
 
     /// <summary>Its name, unique in the family.</summary>
@@ -122,7 +123,7 @@ public sealed class RpalService : IAsyncDisposable
             ServiceEntry* entry = FamilyHeader.Service(_index);
             while (_receivers.Count < _options.Receivers)
             {
-                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, _registration, handler);
+                var receiver = new Receiver($"{Name} receiver {_receivers.Count}", _index, _registration, handler, Dispatcher.CookieOf(_methods));
                 receiver.Start().GetAwaiter().GetResult();
                 entry->Receivers[_receivers.Count] = (long)receiver.Block;
                 _receivers.Add(receiver);
@@ -157,7 +158,7 @@ public sealed class RpalService : IAsyncDisposable
             receiver.Join();
         }
 
-        Dispatcher.Publish(_index, []);
+        Dispatcher.Forget(_index, _methods);
         _ = MemberRuntime.Ask(HostCall.SetServiceState, _index, (nint)ServiceState.Free);
     }
 
@@ -168,10 +169,7 @@ public sealed class RpalService : IAsyncDisposable
         lock (_lock)
         {
             ThrowIfClosed();
-            MethodHandler?[] next = new MethodHandler?[Math.Max(_methods.Length, method + 1)];
-            _methods.CopyTo(next, 0);
-            next[method] = handler;
-            Dispatcher.Publish(_index, _methods = next);
+            Volatile.Write(ref _methods[method], handler);
         }
     }
 

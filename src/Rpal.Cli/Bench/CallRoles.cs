@@ -126,9 +126,10 @@ internal static unsafe class CallRoles
     private static void Loop(RpalConnection bench, int method, int calls)
     {
         Message q = default, a = default;
+        Deadline deadline = Deadline.After(1000);
         for (int i = 0; i < calls; i++)
         {
-            Check(bench.Call(method, in q, ref a, Deadline.After(1000)));
+            Check(bench.Call(method, in q, ref a, deadline));
         }
     }
 

@@ -56,9 +56,9 @@ internal static class FamilyLayout
     /// <summary>Receivers of one service.</summary>
     public const int ReceiversPerService = 64;
 
-    public const long ThreadBlocksOffset = 0x1_0000;
-    public const long ReceiversOffset = 0x20_0000;
-    public const long ErrorTextsOffset = 0x40_0000;
+    public const long ThreadBlocksOffset = 0x40_0000;
+    public const long ReceiversOffset = 0x1_0000;
+    public const long ErrorTextsOffset = 0x100_0000;
     public const long ParkingOffset = 0x400_0000;
 
     /// <summary>Bytes for the text of one exception that travels back to a sender.</summary>

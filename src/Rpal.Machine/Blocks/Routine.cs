@@ -6,7 +6,7 @@ internal enum Routine
     /// <summary><c>int call(ThreadBlock* sender, ReceiverBlock* receiver, CallFrame* frame)</c>: a <see cref="CallResult"/>.</summary>
     Call,
 
-    /// <summary><c>int call_any(ReceiverBlock* receivers[64], long place, CallFrame* frame)</c>: as call, from the calling
+    /// <summary><c>int call_any(long place, CallFrame* frame)</c>: as call, from the calling
     /// thread's block, to the receiver that it used last; <see cref="CallResult.NotArmed"/> when the thread has none.</summary>
     CallAny,
 

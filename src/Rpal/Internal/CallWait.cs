@@ -86,7 +86,7 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
             switch (result)
             {
                 case CallResult.Answered:
-                    sender->LastReceiver[place] = (byte)i;
+                    sender->LastReceiver[place] = _receivers[i];
                     return CallStatus.Answered;
                 case CallResult.PeerDied:
                     return CallStatus.PeerDied;

@@ -9,22 +9,29 @@ namespace Rpal.Internal;
 /// <summary>Where a call enters this process: on a receiver's stack, executed by whoever called.</summary>
 internal static unsafe class Dispatcher
 {
-    /// <summary>Each service's methods, by its index in the directory, then by number.</summary>
-    private static readonly MethodHandler?[][] s_methods = [.. Enumerable.Repeat(Array.Empty<MethodHandler?>(), FamilyLayout.ServiceCapacity)];
+    /// <summary>Methods of a service are numbered below this.</summary>
+    public const int MethodCapacity = 1024;
+
+    /// <summary>Keeps the methods of each service, by its index in the directory, while receivers have their address.</summary>
+    private static readonly MethodHandler?[]?[] s_methods = new MethodHandler?[]?[FamilyLayout.ServiceCapacity];
 
     public static nint Entry => (nint)(delegate* unmanaged<CallFrame*, ReceiverBlock*, void>)&Dispatch;
 
-    public static void Publish(int service, MethodHandler?[] methods) => Volatile.Write(ref s_methods[service], methods);
+    /// <summary>A table of methods that does not move: its address is the receivers' cookie.</summary>
+    public static MethodHandler?[] NewMethods(int service) => s_methods[service] = GC.AllocateArray<MethodHandler?>(MethodCapacity, pinned: true);
+
+    public static long CookieOf(MethodHandler?[] methods) => (long)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(methods));
+
+    /// <summary>No receiver has the table's address any more.</summary>
+    public static void Forget(int service, MethodHandler?[] methods) => Interlocked.CompareExchange(ref s_methods[service], null, methods);
 
     [UnmanagedCallersOnly]
     private static void Dispatch(CallFrame* frame, ReceiverBlock* receiver)
     {
         try
         {
-            // Cookie is this process's own word, written by Receiver.Run
-            MethodHandler?[] methods = Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(s_methods), (nint)receiver->Cookie);
             uint method = (uint)frame->Method;
-            if (method < (uint)methods.Length && methods[method] is { } handler)
+            if (method < MethodCapacity && Unsafe.Add(ref Unsafe.AsRef<MethodHandler?>((void*)receiver->Cookie), (nint)method) is { } handler)
             {
                 handler.Invoke(handler, frame);
             }

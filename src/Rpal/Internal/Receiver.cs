@@ -16,14 +16,16 @@ internal sealed unsafe class Receiver
     private readonly int _service;
     private readonly ulong _registration;
     private readonly nint _handler;
+    private readonly long _cookie;
 
     /// <exception cref="RpalException">More receivers than <see cref="FamilyLayout.ReceiverCapacity"/>.</exception>
-    public Receiver(string name, int service, ulong registration, nint handler)
+    public Receiver(string name, int service, ulong registration, nint handler, long cookie)
     {
         _index = Take();
         _service = service;
         _registration = registration;
         _handler = handler;
+        _cookie = cookie;
         Block = MemberBlock.Receiver(MemberRuntime.Member->Index, _index);
         _thread = new Thread(Run) { IsBackground = true, Name = name };
     }
@@ -81,7 +83,7 @@ internal sealed unsafe class Receiver
             {
                 Handler = _handler,
                 Service = FamilyHeader.Service(_service),
-                Cookie = _service,
+                Cookie = _cookie,
                 Key = _registration,
                 FrameArea = parking + FamilyLayout.ParkingGuardBytes,
                 ParkTop = parking + FamilyLayout.ParkingBytes - 64,
