@@ -30,6 +30,10 @@ public sealed class DeathTests
     }
 
     [Fact]
+    public void A_process_killed_in_the_middle_of_a_nested_call_takes_nobody_along() =>
+        Run(MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("caller", "kill-the-middle"));
+
+    [Fact]
     public void Senders_that_wait_for_a_receiver_are_told_when_the_process_dies() =>
         Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "waits-for-the-dying"));
 
