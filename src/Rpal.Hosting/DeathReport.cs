@@ -22,6 +22,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 
     public void Run()
     {
+        RetireReady();
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
         family.Directory.MemberGone(_member->Index);
@@ -35,6 +36,15 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         if (!foreign)
         {
             family.Directory.MemberSwept(_member->Index);
+        }
+    }
+
+    /// <summary>Before anybody can be told of the death: nobody who was told should find a receiver that still answers.</summary>
+    private void RetireReady()
+    {
+        for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
+        {
+            _ = Interlocked.CompareExchange(ref *(uint*)&MemberBlock.Receiver(_member->Index, i)->State, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
         }
     }
 

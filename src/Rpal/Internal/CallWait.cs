@@ -105,6 +105,7 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     }
 
     /// <summary>Whether the entry is still our service's. Receivers that are busy to the end wake nobody: they may serve another by then.</summary>
-    private bool IsOpen() => (ServiceState)Volatile.Read(ref *(uint*)&_entry->State) is not (ServiceState.Gone or ServiceState.Free)
+    private bool IsOpen() => MemberBlock.At(member)->State != MemberState.Gone
+        && (ServiceState)Volatile.Read(ref *(uint*)&_entry->State) is not (ServiceState.Gone or ServiceState.Free)
         && Volatile.Read(ref _entry->Registration) == registration;
 }

@@ -55,6 +55,7 @@ internal static class Collections
     private static int BothAllocate(int threads, int collections)
     {
         RpalConnection work = Calls.Connect("work");
+        Check.Equal(Environment.GetEnvironmentVariable("DOTNET_gcServer") == "1", System.Runtime.GCSettings.IsServerGC);
         bool stop = false;
         long calls = 0;
         var collector = new Thread(() =>

@@ -13,6 +13,9 @@ internal static class Deaths
         scenarios.Add("kill", args => Kill(Enum.Parse<Deed>(args[0]), int.Parse(args[1])));
         scenarios.Add("make-it-die", args => MakeItDie(Enum.Parse<Deed>(args[0]), long.Parse(args[1])));
         scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
+        scenarios.Add("kill-the-middle", _ => KillTheMiddle());
+        scenarios.Add("doomed-caller", _ => DoomedCaller());
+        scenarios.Add("kill-a-caller", _ => KillACaller());
         scenarios.Add("never-ends", _ => NeverEnds());
     }
 
@@ -94,6 +97,49 @@ internal static class Deaths
 
         Check.That(statuses.All(s => s == CallStatus.PeerDied), string.Join(' ', statuses));
         IsDead(victim);
+        GoOn(work);
+        return 0;
+    }
+
+    /// <summary>This process calls b, whose handler is in a call to work when b is killed: the innermost call still ends.</summary>
+    private static int KillTheMiddle()
+    {
+        RpalConnection b = Calls.Connect("b"), work = Calls.Connect("work");
+        int pid = (int)b.Do(Deed.Pid);
+        long[] hold = GC.AllocateArray<long>(1, pinned: true);
+        CallStatus status = CallStatus.Busy;
+        var caller = new Thread(() => status = b.Call(Methods.Forward, new Order(Deed.HoldUntilTold, 0), ref hold[0], Calls.Soon));
+        caller.Start();
+        Check.Comes(() => Volatile.Read(ref hold[0]) == 1);
+        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
+        IsDead(b);
+        Volatile.Write(ref hold[0], 2);
+        Check.That(caller.Join(s_limit), "the caller was not told");
+        Check.That(status is CallStatus.PeerDied or CallStatus.Answered, $"{status}");
+        IsDead(b);
+        GoOn(work);
+        return 0;
+    }
+
+    /// <summary>Computes in work's handlers on its own kernel thread until it is killed.</summary>
+    private static int DoomedCaller()
+    {
+        RpalService doomed = StandardService.Register("doomed", 1, static () => { });
+        doomed.Enable();
+        for (RpalConnection work = Calls.Connect("work"); ;)
+        {
+            work.Do(Deed.Compute, 1);
+        }
+    }
+
+    private static int KillACaller()
+    {
+        RpalConnection doomed = Calls.Connect("doomed"), work = Calls.Connect("work");
+        int pid = (int)doomed.Do(Deed.Pid);
+        Check.Equal(3L, work.Add(1, 2));
+        Check.Comes(() => Waiting.ReceiversInUse("work") == 1);
+        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
+        IsDead(doomed);
         GoOn(work);
         return 0;
     }

@@ -23,6 +23,10 @@ internal static class Nesting
         scenarios.Add("mutual", args => Mutual(int.Parse(args[0]), int.Parse(args[1])));
     }
 
+    /// <summary>Has the next service do it: request and answer stay where the first caller has them.</summary>
+    public static void Forward(in Order order, ref long answer) =>
+        Check.Equal(CallStatus.Answered, s_connections.GetOrAdd(s_next, static name => Calls.Connect(name)).Call(Methods.Do, in order, ref answer, Calls.Soon));
+
     public static long Relay(long order)
     {
         long depth = order & 0xFF;

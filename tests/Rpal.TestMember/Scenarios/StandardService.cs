@@ -10,7 +10,7 @@ namespace Rpal.TestMember.Scenarios;
 /// <summary>Methods of the standard service.</summary>
 internal static class Methods
 {
-    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Count = 7, Relay = 8;
+    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Forward = 7, Relay = 8;
 }
 
 /// <summary>What <see cref="Methods.Do"/> can be told to do.</summary>
@@ -67,6 +67,7 @@ internal static class StandardService
         service.Handle(Methods.Stop, (_, ref _) => stop());
         service.Handle<Order, long>(Methods.Do, static (in q, ref a) => a = Do(q.Deed, q.Argument, ref a));
         service.Handle(Methods.Where, Where);
+        service.Handle<Order, long>(Methods.Forward, static (in q, ref a) => Nesting.Forward(in q, ref a));
         service.Handle<long, long>(Methods.Relay, static (in q, ref a) => a = Nesting.Relay(q));
         return service;
     }

@@ -30,6 +30,25 @@ internal static class Waiting
         throw new ScenarioFailedException($"no service {service}");
     }
 
+    /// <summary>Receivers of an enabled service that some caller executes now.</summary>
+    public static unsafe int ReceiversInUse(string service)
+    {
+        int count = 0;
+        for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
+        {
+            ServiceEntry* e = FamilyHeader.Service(i);
+            if (e->State == ServiceState.Enabled && System.Text.Encoding.UTF8.GetString(e->Name, e->NameLengthBytes) == service)
+            {
+                for (int r = 0; r < e->ReceiverCount; r++)
+                {
+                    count += ((ReceiverBlock*)e->Receivers[r])->State == ReceiverState.Foreign ? 1 : 0;
+                }
+            }
+        }
+
+        return count;
+    }
+
     /// <summary>Every one of many senders gets every answer although none gives up waiting.</summary>
     private static int Crowd(int senders, int calls)
     {
