@@ -33,16 +33,6 @@ public sealed class DeathTests
     public void A_process_killed_in_the_middle_of_a_nested_call_takes_nobody_along() =>
         Run(MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("caller", "kill-the-middle"));
 
-    /// <summary>The registers of the receiver's context are lost with the kernel thread that executed it; its runtime waits for that thread
-    /// at its next collection. Needs the host to stop a dying caller before its registers are gone (PTRACE_O_TRACEEXIT).</summary>
-    [Fact(Skip = "A caller killed inside a handler leaves the callee's collector waiting for the lost context.")]
-    public void A_killed_caller_leaves_its_callee_working()
-    {
-        using var run = FamilyRun.Start(MemberSpec.Serves("work", 4), MemberSpec.Scenario("doomed", "doomed-caller"), MemberSpec.Scenario("caller", "kill-a-caller"));
-        run.WaitForEnd("caller", "work");
-        run.Expect(run.ExitOf("caller") == new Exit(0, 0) && run.ExitOf("work") == new Exit(0, 0), "the survivors' ends");
-    }
-
     [Fact]
     public void Senders_that_wait_for_a_receiver_are_told_when_the_process_dies() =>
         Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "waits-for-the-dying"));

@@ -14,8 +14,6 @@ internal static class Deaths
         scenarios.Add("make-it-die", args => MakeItDie(Enum.Parse<Deed>(args[0]), long.Parse(args[1])));
         scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
         scenarios.Add("kill-the-middle", _ => KillTheMiddle());
-        scenarios.Add("doomed-caller", _ => DoomedCaller());
-        scenarios.Add("kill-a-caller", _ => KillACaller());
         scenarios.Add("never-ends", _ => NeverEnds());
     }
 
@@ -117,29 +115,6 @@ internal static class Deaths
         Check.That(caller.Join(s_limit), "the caller was not told");
         Check.That(status is CallStatus.PeerDied or CallStatus.Answered, $"{status}");
         IsDead(b);
-        GoOn(work);
-        return 0;
-    }
-
-    /// <summary>Computes in work's handlers on its own kernel thread until it is killed.</summary>
-    private static int DoomedCaller()
-    {
-        RpalService doomed = StandardService.Register("doomed", 1, static () => { });
-        doomed.Enable();
-        for (RpalConnection work = Calls.Connect("work"); ;)
-        {
-            work.Do(Deed.Compute, 1);
-        }
-    }
-
-    private static int KillACaller()
-    {
-        RpalConnection doomed = Calls.Connect("doomed"), work = Calls.Connect("work");
-        int pid = (int)doomed.Do(Deed.Pid);
-        Check.Equal(3L, work.Add(1, 2));
-        Check.Comes(() => Waiting.ReceiversInUse("work") == 1);
-        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
-        IsDead(doomed);
         GoOn(work);
         return 0;
     }
