@@ -18,11 +18,14 @@ internal sealed unsafe class Family
 
     private Family(bool inject)
     {
-        Code = MachineCode.Assemble(inject);
+        _tcbTidOffset = FindTcbTid();
+        Code = MachineCode.Assemble(inject, _tcbTidOffset);
         GuardBrk();
         MapRegions();
         Directory = new ServiceDirectory();
     }
+
+    private readonly int _tcbTidOffset;
 
     public MachineCode Code { get; }
 
@@ -73,6 +76,7 @@ internal sealed unsafe class Family
         }
 
         h->AbiVersion = FamilyLayout.AbiVersion;
+        h->TcbTidOffset = _tcbTidOffset;
         h->HostPid = Environment.ProcessId;
         h->CodeBase = unchecked((nint)FamilyLayout.CodeBase);
         h->CodeLengthBytes = FamilyLayout.CodeBytes;
@@ -80,6 +84,28 @@ internal sealed unsafe class Family
         h->SpinLimitCycles = CpuBudget.MaySpin() ? (uint)(h->TscPerSecond * SpinLimitUs / 1_000_000) : 0;
         h->InjectSignal = SystemCall.Activation;
         Volatile.Write(ref h->Magic, FamilyLayout.Magic);
+    }
+
+    /// <summary>Where libc keeps the calling thread's id, from FS: the only thing that tells a user context from the thread that created it.</summary>
+    private static int FindTcbTid()
+    {
+        const int archGetFs = 0x1003, muslTcbTidOffset = 0x30, tcbBytes = 0x400;
+        nint fs;
+        if (Sys.Invoke(SyscallNumber.ArchPrctl, archGetFs, (nint)(&fs)) < 0)
+        {
+            throw new MemberStartException(125, "arch_prctl(ARCH_GET_FS) failed.");
+        }
+
+        int tid = Sys.GetTid();
+        foreach (int offset in (IEnumerable<int>)[MachineCode.GlibcTcbTidOffset, muslTcbTidOffset, .. Enumerable.Range(0, tcbBytes / sizeof(int)).Select(i => i * sizeof(int))])
+        {
+            if (*(int*)(fs + offset) == tid)
+            {
+                return offset;
+            }
+        }
+
+        throw new MemberStartException(125, "This libc keeps no thread id in its thread control block: Rpal knows glibc and musl.");
     }
 
     private static ulong MeasureTsc(FamilyHeader* h)

@@ -147,7 +147,7 @@ public sealed class RpalConnection
         if (result == CallResult.NotArmed)
         {
             _ = ThreadArmory.Current;                            // this thread's first call
-            result = s_call(_receivers, _place, frame);
+            result = CallResult.NotReady;                        // the slow way names the sender
         }
 
         if ((result & CallResult.NotReady) != 0)

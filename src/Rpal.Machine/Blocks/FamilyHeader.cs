@@ -8,7 +8,7 @@ namespace Rpal.Machine.Blocks;
 ///  16 directory sequence u32 (futex: bumped by the host at every change of the directory)
 ///  20 spin limit, cycles u32                  24 TSC ticks per second u64
 ///  32 code base u64       40 code length u64  48 routine addresses u64[32]
-/// 304 inject signal u32   308 zero            312 point hits u32[64]
+/// 304 inject signal u32   308 tid offset i32: where libc keeps a thread's id, from FS   312 point hits u32[64]
 /// 568 address of each member's signal trampoline u64[40]
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
@@ -27,6 +27,7 @@ internal unsafe struct FamilyHeader
     [FieldOffset(40)] public long CodeLengthBytes;
     [FieldOffset(RoutinesOffset)] public fixed long Routines[32];
     [FieldOffset(InjectSignalOffset)] public uint InjectSignal;
+    [FieldOffset(308)] public int TcbTidOffset;
     [FieldOffset(PointHitsOffset)] public fixed uint PointHits[PointCapacity];
 
     [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];

@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Rpal.Machine.Blocks;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -30,9 +31,9 @@ internal sealed partial class Emitter
         c.rdgsbase(rax);
         c.test(rax, rax);
         c.je(L("not_armed"));
-        c.mov(rcx, __[rax + ThreadBlock.CurrentOffset]);         // a context at home does not move; one that runs foreign has one block wherever it is
-        c.test(rcx, rcx);
-        c.jne(L("call_any_foreign"));
+        c.mov(ecx, __dword_ptr.fs[_tcbTidOffset]);               // whose context this is, on whichever kernel thread
+        c.cmp(ecx, __dword_ptr[rax + ThreadBlock.TidOffset]);
+        c.jne(L("call_any_other"));
         Here("call_any_sender");
         c.movzx(ecx, __byte_ptr[rax + rsi + ThreadBlock.LastReceiverOffset]);
         c.mov(rsi, __[rdi + rcx * 8]);
@@ -114,9 +115,15 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
 
-        Here("call_any_foreign");
-        c.mov(rax, __[rcx + ReceiverBlock.HomeOffset]);
-        c.jmp(L("call_any_sender"));
+        // Not the block of this context: it runs foreign (then its own block is the receiver's home), or moved home since GS was
+        // read, or its thread inherited GS from the armed thread that created it. Whatever does not fit goes the slow way.
+        Here("call_any_other");
+        c.mov(rax, __[rax + ThreadBlock.CurrentOffset]);
+        c.test(rax, rax);
+        c.je(L("not_armed"));
+        c.mov(rax, __[rax + ReceiverBlock.HomeOffset]);
+        c.cmp(ecx, __dword_ptr[rax + ThreadBlock.TidOffset]);
+        c.je(L("call_any_sender"));
         Here("not_armed");
         c.mov(eax, (int)CallResult.NotArmed);
         c.ret();
@@ -131,7 +138,8 @@ internal sealed partial class Emitter
         c.ret();
 
         Here("wrong_key");                                       // the receiver serves another service by now
-        c.mov(__dword_ptr[rsi + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mov(rbx, rsi);
+        EmitReady(rbx, "wrong_key_given_back");
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
         PopCalleeSaved();
         c.ret();
@@ -144,6 +152,18 @@ internal sealed partial class Emitter
         c.mov(ecx, (int)ReceiverState.Foreign);
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
         c.jne(L(notReady));
+    }
+
+    /// <summary>Off the fast path: the receiver becomes Ready, and senders that wait for one are woken. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
+    private void EmitReady(AssemblerRegister64 receiver, string done)
+    {
+        c.mov(__dword_ptr[receiver + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mfence();                                              // Ready before the look at the waiters
+        c.mov(rcx, __[receiver + ReceiverBlock.ServiceOffset]);
+        c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
+        c.je(L(done));
+        EmitWakeWaiters();
+        Here(done);
     }
 
     /// <summary>rcx = service entry with waiting senders: bumps the sequence that they sleep on. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>

@@ -21,7 +21,9 @@ internal sealed partial class Emitter
     private readonly Dictionary<Routine, string> _routines = [];
     private readonly List<string> _points = [];
 
-    public Emitter(bool inject) => _inject = inject;
+    private readonly int _tcbTidOffset;
+
+    public Emitter(bool inject, int tcbTidOffset) => (_inject, _tcbTidOffset) = (inject, tcbTidOffset);
 
     /// <summary>The numbered points in order: index is the number.</summary>
     public IReadOnlyList<string> Points => _points;

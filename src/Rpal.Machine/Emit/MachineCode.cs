@@ -31,8 +31,12 @@ internal sealed class MachineCode
 
     /// <summary>Assembles the code.</summary>
     /// <param name="inject">Test builds: a breakpoint before every numbered point.</param>
+    /// <param name="tcbTidOffset">Where libc keeps the thread's id, from FS: see <see cref="FamilyHeader.TcbTidOffset"/>.</param>
     /// <exception cref="InvalidOperationException">It does not fit the region set aside for it.</exception>
-    public static MachineCode Assemble(bool inject = false) => new Emitter(inject).Assemble();
+    public static MachineCode Assemble(bool inject = false, int tcbTidOffset = GlibcTcbTidOffset) => new Emitter(inject, tcbTidOffset).Assemble();
+
+    /// <summary>struct pthread.tid of glibc on x86-64.</summary>
+    public const int GlibcTcbTidOffset = 0x2D0;
 
     internal static MachineCode Create(Assembler assembler, Dictionary<string, Label> labels, Dictionary<Routine, string> routines, string[] trampolines, IReadOnlyList<string> points)
     {

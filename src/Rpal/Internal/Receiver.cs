@@ -83,8 +83,8 @@ internal sealed unsafe class Receiver
                 Service = FamilyHeader.Service(_service),
                 Cookie = _service,
                 Key = _key,
-                FrameArea = parking + FamilyLayout.ParkingGuardBytes,
-                ParkTop = parking + FamilyLayout.ParkingBytes - 64,
+                FrameArea = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes,
+                ParkTop = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes - 64,
                 Home = thread,
                 SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
             };

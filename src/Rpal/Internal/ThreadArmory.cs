@@ -70,6 +70,12 @@ internal static unsafe class ThreadArmory
             throw new RpalException(RpalError.Unsupported, $"prctl(PR_SET_SYSCALL_USER_DISPATCH): {ErrnoText.Describe(r)}. Calls need it; run 'rpal doctor' here.");
         }
 
+        if (*(int*)(block->Fs + MemberRuntime.Header->TcbTidOffset) != tid)
+        {
+            throw new RpalException(RpalError.Unsupported,
+                "This program's libc keeps a thread's id elsewhere than the host's libc. Use the same libc for the host and all members.");
+        }
+
         return t_block = block;
     }
 
