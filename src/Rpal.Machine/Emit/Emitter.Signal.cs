@@ -351,14 +351,15 @@ internal sealed partial class Emitter
         EmitRequeue();
         c.mov(rdx, __[r14 + Rip]);                               // a restarted futex call would sleep on without the deferred signal's time limit
         JumpIfBetween("park_sleep", "park_slept", "park_again");
-        Here("parked_evict");
         c.mov(rdx, rbp);
         c.call(L("evict"));
         c.jmp(L("signal_return"));
         Here("park_again");
         c.lea(rax, __[L("park_sleep")]);
         c.mov(__[r14 + Rip], rax);
-        c.jmp(L("parked_evict"));
+        c.mov(rdx, rbp);
+        c.call(L("evict"));
+        c.jmp(L("signal_return"));
 
         Here("parked_ready");
         c.call(L("chain_call"));
