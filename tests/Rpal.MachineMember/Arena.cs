@@ -7,14 +7,14 @@ namespace Rpal.MachineMember;
 ///  0 stop u32 (futex)   8 sent u64   16 handled u64   24 handled in the wrong process or with another thread's FS u64
 /// 32 answers right u64  40 wrong u64  48 lazy methods u64  56 in place u64  64 nested u64  72 faults u64  80 collections u64   88 activations sent u64
 /// 96 send refused u64  104 register checks u64   112 registers that differed u64   120 evictions seen while computing u64
-/// 128 first failure's text u8[384]
+/// 128 first failure's text u8[320]   448 storms running i32   456 the callers' thread blocks u64[4]
 /// 512 how often each value was handled u32[]
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit)]
 internal unsafe struct Arena
 {
     public const string Variable = "RPAL_TEST_ARENA";
-    public const int ValueCapacity = 1 << 22, FailureBytes = 384;
+    public const int ValueCapacity = 1 << 22, FailureBytes = 320, CallerCapacity = 4;
     public const int HandledOffset = 16, MisplacedOffset = 24, ValuesOffset = 512;
     public const long SizeBytes = ValuesOffset + (long)ValueCapacity * sizeof(uint);
 
@@ -35,5 +35,7 @@ internal unsafe struct Arena
     [FieldOffset(112)] public ulong RegistersChanged;
     [FieldOffset(120)] public ulong EvictionsSeen;
     [FieldOffset(128)] public fixed byte Failure[FailureBytes];
+    [FieldOffset(448)] public int Storms;
+    [FieldOffset(456)] public fixed long Callers[CallerCapacity];
     [FieldOffset(ValuesOffset)] public fixed uint Values[1];
 }

@@ -76,7 +76,8 @@ internal static unsafe class Callee
 
         while (!Program.Stopped)
         {
-            _ = Sys.FutexWait(&Program.At->Stop, 0, 100_000_000);
+            uint seen = Volatile.Read(ref Program.At->Stop);
+            _ = seen == 2 ? 0 : Sys.FutexWait(&Program.At->Stop, seen, 100_000_000);
         }
     }
 

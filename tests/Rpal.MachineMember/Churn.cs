@@ -3,7 +3,7 @@ namespace Rpal.MachineMember;
 /// <summary>Keeps this process's collector busy.</summary>
 internal static unsafe class Churn
 {
-    private const int ObjectBytes = 200, Objects = 200;
+    private const int ObjectBytes = 200, Objects = 200, PaceMs = 1;
 
     private static object? s_kept;
 
@@ -18,6 +18,7 @@ internal static unsafe class Churn
 
             GC.Collect(0);
             Interlocked.Increment(ref Program.At->Collections);
+            Thread.Sleep(PaceMs);                                // three processes on few CPUs: collections, not starvation
         }
     })
     { IsBackground = true, Name = "churn" }.Start();

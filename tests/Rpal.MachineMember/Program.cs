@@ -38,7 +38,9 @@ internal static unsafe class Program
         }
     }
 
-    public static bool Stopped => Volatile.Read(ref At->Stop) != 0;
+    public static bool StormsStopped => Volatile.Read(ref At->Stop) != 0;
+
+    public static bool Stopped => Volatile.Read(ref At->Stop) == 2;
 
     /// <summary>Keeps the first failure's text.</summary>
     public static void Fail(string text)
@@ -50,9 +52,12 @@ internal static unsafe class Program
         }
     }
 
+    /// <summary>1: storms end; 2: everything does.</summary>
+    public static void StopStorms() => Volatile.Write(ref At->Stop, 1);
+
     public static void Stop()
     {
-        Volatile.Write(ref At->Stop, 1);
+        Volatile.Write(ref At->Stop, 2);
         _ = Sys.FutexWake(&At->Stop, int.MaxValue);
     }
 }

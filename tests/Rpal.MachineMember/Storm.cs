@@ -5,7 +5,7 @@ using Rpal.Machine.Blocks;
 namespace Rpal.MachineMember;
 
 /// <summary>
-/// Sends real-time signals at every armed thread of the family: callers, and receivers' own threads parked, at home or resuming.
+/// Sends real-time signals at the family's lasting threads: callers, and receivers' own threads parked, at home or resuming.
 /// Paced by the handlers, because real-time signals queue: without a bound a storm only starves.
 /// </summary>
 internal static unsafe class Storm
@@ -29,13 +29,25 @@ internal static unsafe class Storm
         }
     }
 
-    public static void Start(int seed) => new Thread(() => Run(seed)) { IsBackground = true, Name = "storm" }.Start();
+    public static void Start(int seed)
+    {
+        Interlocked.Increment(ref Program.At->Storms);
+        new Thread(() =>
+        {
+            Run(seed);
+            Interlocked.Decrement(ref Program.At->Storms);
+        })
+        { IsBackground = true, Name = "storm" }.Start();
+    }
+
+    /// <summary>Everything that was sent has been handled, and nothing more will be sent.</summary>
+    public static bool IsOver => Volatile.Read(ref Program.At->Storms) == 0 && Volatile.Read(ref Program.At->Sent) == Volatile.Read(ref Program.At->Handled);
 
     private static void Run(int seed)
     {
         var random = new Random(seed);
         Arena* arena = Program.At;
-        while (!Program.Stopped)
+        while (!Program.StormsStopped)
         {
             if (Volatile.Read(ref arena->Sent) - Volatile.Read(ref arena->Handled) > OutstandingLimit)
             {
@@ -64,16 +76,16 @@ internal static unsafe class Storm
         }
     }
 
-    public static ThreadBlock* Pick(Random random, int member)
+    private static ThreadBlock* Pick(Random random, int member)
     {
-        const int looks = 64;
-        int count = 0;
-        while (count < looks && MemberBlock.Thread(member, count)->Tid != 0)
+        const int receivers = 4;
+        if (member == 0)
         {
-            count++;
+            return (ThreadBlock*)Program.At->Callers[random.Next(Arena.CallerCapacity)];
         }
 
-        return count == 0 ? null : MemberBlock.Thread(member, random.Next(count));
+        ReceiverBlock* receiver = MemberBlock.Receiver(member, random.Next(receivers));
+        return receiver->State == ReceiverState.Init ? null : receiver->Home;
     }
 
     private static void Send(ThreadBlock* target)
