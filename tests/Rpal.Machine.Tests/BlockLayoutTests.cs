@@ -80,7 +80,7 @@ public sealed partial class BlockLayoutTests
         });
     }
 
-    [GeneratedRegex(@"(?<![a-z\d])(\d+) +([a-z][A-Za-z\d,'\- ]*?) ?\b(u|i)(8|16|32|64)(?:\[(\d+)\])?(?= |,|<|\r|\n|$)")]
+    [GeneratedRegex(@"(?<![a-z\d])(\d+) +([A-Za-z][A-Za-z\d,'\-]*(?: [A-Za-z][A-Za-z\d,'\-]*)*?) (u|i)(8|16|32|64)(?:\[(\d+)\])?(?= |,|<|\r|\n|$)")]
     private static partial Regex Drawn();
 
     private static FieldInfo[] Fields(Type type) => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);

@@ -9,8 +9,8 @@ public sealed class StormTests(ITestOutputHelper output)
 {
     private const int StartMs = 90_000, LeastHits = 10;
 
-    /// <summary>A prime above the points that one call passes: the breakpoint that counts moves on from call to call.</summary>
-    private const int InjectEvery = 29, OtherInjectEvery = 37;
+    /// <summary>About so many breakpoints between two signals: a few calls, and less than one call.</summary>
+    private const int InjectEvery = 29, OtherInjectEvery = 3;
 
     [Theory]
     [InlineData("none")]

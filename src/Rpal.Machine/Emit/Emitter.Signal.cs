@@ -480,7 +480,10 @@ internal sealed partial class Emitter
         c.db(table);
     }
 
-    /// <summary>Injection builds: a breakpoint at a point becomes, every reload-th time, the header's signal to this thread.</summary>
+    /// <summary>Breakpoints up to which an injection comes later than its distance says.</summary>
+    private const int InjectSpread = 32;
+
+    /// <summary>Injection builds: a breakpoint at a point becomes, every reload-th time or a little later, the header's signal to this thread.</summary>
     private void EmitInjection()
     {
         c.cmp(r12d, SystemCall.SigTrap);
@@ -502,7 +505,9 @@ internal sealed partial class Emitter
         c.dec(eax);
         c.mov(__dword_ptr[rbx + ThreadBlock.InjectCountdownOffset], eax);
         c.jne(L("signal_return"));
-        c.mov(eax, __dword_ptr[rbx + ThreadBlock.InjectReloadOffset]);
+        c.rdtsc();                                               // a fixed distance would meet the same few points of every call
+        c.and(eax, InjectSpread - 1);
+        c.add(eax, __dword_ptr[rbx + ThreadBlock.InjectReloadOffset]);
         c.mov(__dword_ptr[rbx + ThreadBlock.InjectCountdownOffset], eax);
         LoadHeader(rax);
         c.@lock.inc(__dword_ptr[rax + rcx * 4 + FamilyHeader.PointHitsOffset]);
