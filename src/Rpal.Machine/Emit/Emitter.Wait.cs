@@ -106,9 +106,15 @@ internal sealed partial class Emitter
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("park_wake_waiters"));
 
-        // Still, or again, executed elsewhere: the first eviction may have met a call that was rolled back and made again.
+        // Still, or again, executed elsewhere: the first eviction may have met a call that was rolled back and made again. Tried
+        // at every power of two of looks, because real-time signals queue and that kernel thread may be stopped.
         Here("park_not_home");
         c.cmp(eax, (int)ReceiverState.Foreign);
+        c.jne(L("park_sleep"));
+        c.mov(eax, __dword_ptr[rbx + ReceiverBlock.DeferredOffset]);
+        c.lea(ecx, __[rax + 1]);
+        c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], ecx);
+        c.test(eax, ecx);
         c.jne(L("park_sleep"));
         c.mov(rdx, rbx);
         c.call(L("evict"));
