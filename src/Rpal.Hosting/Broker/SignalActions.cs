@@ -18,8 +18,8 @@ internal sealed unsafe class SignalActions
 {
     private const int SignalCount = 64;
 
-    /// <summary>How long the agent may take for one call; it waits in the kernel and does nothing else.</summary>
-    private const long AgentTimeoutNs = 1_000_000_000;
+    /// <summary>How long the agent may take for one call: it waits in the kernel and does nothing else, but on a loaded machine its thread may only just be starting.</summary>
+    private const long AgentTimeoutNs = 10_000_000_000;
 
     private readonly MemberBlock* _member;
     private readonly int _hostPid = Environment.ProcessId;
@@ -175,7 +175,7 @@ internal sealed unsafe class SignalActions
                 return -(int)Errno.ESRCH;
             }
 
-            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 10);
+            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 100);
         }
 
         Volatile.Write(ref *word, MemberBlock.AgentIdle);
