@@ -18,7 +18,7 @@ internal enum MemberState : uint
 /// <summary>One member: its process, its signal actions and the mailbox of its agent thread.</summary>
 /// <remarks>Written by the host, the agent's reply by the agent. Read by the trampolines of every member.
 /// <code>
-///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32
+///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32   28 agent ready u32 (futex)
 ///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
 /// 1024 action records, 32 bytes each: handler, flags, restorer, mask
@@ -30,7 +30,7 @@ internal unsafe struct MemberBlock
 {
     public const int SizeBytes = 0x1_0000;
     public const int
-        PidOffset = 16, StateOffset = 20, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
+        PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
         ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
     /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
@@ -45,6 +45,7 @@ internal unsafe struct MemberBlock
     [FieldOffset(PidOffset)] public int Pid;
     [FieldOffset(StateOffset)] public MemberState State;
     [FieldOffset(24)] public uint Attached;
+    [FieldOffset(AgentReadyOffset)] public uint AgentReady;
     [FieldOffset(AgentWordOffset)] public uint AgentWord;
     [FieldOffset(AgentStepsOffset)] public SystemCallStep* AgentSteps;
     [FieldOffset(AgentStepCountOffset)] public long AgentStepCount;

@@ -138,6 +138,9 @@ internal sealed partial class Emitter
         Begin(Routine.Agent, "agent");
         c.push(rbx);
         c.mov(rbx, rdi);
+        c.mov(__dword_ptr[rbx + MemberBlock.AgentReadyOffset], 1);
+        c.lea(rdi, __[rbx + MemberBlock.AgentReadyOffset]);
+        FutexWake(1);
         Here("agent_look");
         c.mov(edx, __dword_ptr[rbx + MemberBlock.AgentWordOffset]);
         c.cmp(edx, (int)MemberBlock.AgentAsked);

@@ -11,6 +11,7 @@ internal static unsafe class MemberRuntime
     private static readonly MemberBlock* s_member;
     private static readonly uint s_hostAbi;
     private static bool s_attached;
+    private const long AgentLookNs = 100_000_000;
 
     public static FamilyMembership Membership => s_membership;
 
@@ -47,6 +48,11 @@ internal static unsafe class MemberRuntime
             }
 
             new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.Start();
+            while (Volatile.Read(ref s_member->AgentReady) == 0)
+            {
+                _ = Sys.FutexWait(&s_member->AgentReady, 0, AgentLookNs);     // it may need the host for its own start, and the host answers one at a time
+            }
+
             nint r = Ask(HostCall.Attach);
             if (r < 0)
             {
