@@ -62,8 +62,8 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
                 continue;
             }
 
-            Tell(ref r->Pending, r->PendingSequence);
-            Tell(ref r->Answering, r->AnsweringSequence);
+            Tell(ref r->Pending, ref r->PendingSequence);
+            Tell(ref r->Answering, ref r->AnsweringSequence);
             if (seen is ReceiverState.Ready or ReceiverState.Own)
             {
                 foreign |= Interlocked.CompareExchange(ref *state, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
@@ -78,7 +78,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         return foreign;
     }
 
-    private static void Tell(ref ThreadBlock* from, uint sequence)
+    private static void Tell(ref ThreadBlock* from, ref uint sequenceOf)
     {
         ThreadBlock* sender;
         fixed (ThreadBlock** p = &from)
@@ -91,6 +91,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
             return;
         }
 
+        uint sequence = Volatile.Read(ref sequenceOf);           // written before the sender: read before it, it could be an earlier call's
         uint* reply = &sender->Reply;
         uint seen = Volatile.Read(ref *reply);
         while ((seen & ~3u) == sequence && (seen & 3) is CallResult.Pending or CallResult.Asleep)

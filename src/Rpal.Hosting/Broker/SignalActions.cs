@@ -18,8 +18,8 @@ internal sealed unsafe class SignalActions
 {
     private const int SignalCount = 64;
 
-    /// <summary>How long the agent may take for one call; it waits in the kernel and does nothing else.</summary>
-    private const long AgentTimeoutNs = 1_000_000_000;
+    /// <summary>How long the agent may take for one call: it waits in the kernel and does nothing else, but on a loaded machine its thread may only just be starting.</summary>
+    private const long AgentTimeoutNs = 10_000_000_000;
 
     private readonly MemberBlock* _member;
     private readonly int _hostPid = Environment.ProcessId;
@@ -62,7 +62,7 @@ internal sealed unsafe class SignalActions
             KernelSigaction* record = Publish(signal, OldActions[signal]);
             if (IsFunction(record->Handler) || signal == Signal.SIGSYS)
             {
-                NewActions[signal] = Trampoline(record);
+                NewActions[signal] = Trampoline(signal, record);
                 Steps[count++] = Step(signal, &NewActions[signal], null);
             }
         }
@@ -110,7 +110,7 @@ internal sealed unsafe class SignalActions
         }
 
         bool handled = IsFunction(wanted.Handler) || signal == Signal.SIGSYS;
-        NewActions[signal] = handled ? Trampoline(Publish(signal, wanted)) : wanted;
+        NewActions[signal] = handled ? Trampoline(signal, Publish(signal, wanted)) : wanted;
         Steps[0] = Step(signal, &NewActions[signal], null);
         nint r = AskAgent(1);
         if (!handled && r == 0)
@@ -150,11 +150,11 @@ internal sealed unsafe class SignalActions
     }
 
     /// <summary>The family's trampoline, with the flags asked for. SA_ONSTACK stays as it was: CoreCLR's activation handler must run
-    /// on the interrupted stack. All signals are blocked until the trampoline knows whose context it is in.</summary>
-    private KernelSigaction Trampoline(KernelSigaction* asked) => new()
+    /// on the interrupted stack. SIGSYS never gets it: a system call in place goes on below its frame. All signals are blocked until the trampoline knows whose context it is in.</summary>
+    private KernelSigaction Trampoline(int signal, KernelSigaction* asked) => new()
     {
         Handler = (nint)FamilyHeader.At->Trampolines[_member->Index],
-        Flags = (asked->Flags & ~SignalActionFlags.ResetHandler) | SignalActionFlags.SigInfo | SignalActionFlags.Restorer,     // a lazy switch delivers twice
+        Flags = (asked->Flags & ~(SignalActionFlags.ResetHandler | (signal == Signal.SIGSYS ? SignalActionFlags.OnStack : 0))) | SignalActionFlags.SigInfo | SignalActionFlags.Restorer,     // a lazy switch delivers twice
         Restorer = FamilyHeader.At->Address(Routine.Restorer),
         Mask = ulong.MaxValue,
     };
@@ -175,7 +175,7 @@ internal sealed unsafe class SignalActions
                 return -(int)Errno.ESRCH;
             }
 
-            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 10);
+            _ = Sys.FutexWait(word, MemberBlock.AgentAsked, AgentTimeoutNs / 100);
         }
 
         Volatile.Write(ref *word, MemberBlock.AgentIdle);

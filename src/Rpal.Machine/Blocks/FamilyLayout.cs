@@ -64,7 +64,10 @@ internal static class FamilyLayout
     /// <summary>Bytes for the text of one exception that travels back to a sender.</summary>
     public const int ErrorTextBytes = 8192;
 
-    /// <summary>One parking region: a guard page, the resume frame, the parking stack growing down from the top.</summary>
+    /// <summary>
+    /// One parking region: a guard page, the parking stack, the resume frame at the top. The frame lies above, because while it
+    /// is resumed the stack pointer is its address, and a signal then pushes below.
+    /// </summary>
     public const int ParkingBytes = 0x2_0000;
     public const int ParkingGuardBytes = 0x1000;
 

@@ -9,7 +9,8 @@ namespace Rpal.Machine.Blocks;
 /// <code>
 ///   0 state u32   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 key u64
 ///  64 wake u32 (futex)   68 spin budget u32   72 parking stack top u64   80 resume frame u64   88 frame area u64
-///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32   124 pending sequence u32
+///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32 (1 + looks for the context since)
+///  124 pending sequence u32
 /// 128 lazy switches u64   136 in-place system calls u64   144 calls rolled back u64   152 answers rolled back u64
 /// 160 answers rolled forward u64   168 evictions u64
 /// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32

@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Rpal.Machine.Blocks;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -137,7 +138,8 @@ internal sealed partial class Emitter
         c.ret();
 
         Here("wrong_key");                                       // the receiver serves another service by now
-        c.mov(__dword_ptr[rsi + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mov(rbx, rsi);
+        EmitReady(rbx, "wrong_key_given_back");
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
         PopCalleeSaved();
         c.ret();
@@ -150,6 +152,18 @@ internal sealed partial class Emitter
         c.mov(ecx, (int)ReceiverState.Foreign);
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
         c.jne(L(notReady));
+    }
+
+    /// <summary>Off the fast path: the receiver becomes Ready, and senders that wait for one are woken. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
+    private void EmitReady(AssemblerRegister64 receiver, string done)
+    {
+        c.mov(__dword_ptr[receiver + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mfence();                                              // Ready before the look at the waiters
+        c.mov(rcx, __[receiver + ReceiverBlock.ServiceOffset]);
+        c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
+        c.je(L(done));
+        EmitWakeWaiters();
+        Here(done);
     }
 
     /// <summary>rcx = service entry with waiting senders: bumps the sequence that they sleep on. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>

@@ -10,6 +10,12 @@ internal sealed partial class Emitter
     private const int Rip = SignalFrame.Rip, Rsp = SignalFrame.Rsp, Rax = SignalFrame.Rax, Rsi = SignalFrame.Rsi;
     private const int SaNodefer = 0x40000000;
 
+    /// <summary>si_code of an int3.</summary>
+    private const int SiKernel = 0x80, Int3 = 0xCC;
+
+    /// <summary>RFLAGS with nothing set but the bit that always is.</summary>
+    private const int InitialFlags = 2;
+
     /// <summary>Most senders above a receiver that an eviction follows to find the kernel thread.</summary>
     private const int NestingSearchLimit = 16;
 
@@ -91,6 +97,7 @@ internal sealed partial class Emitter
         EmitIsThisThread("chain");
         EmitForeignSignal();
         EmitLazySwitch();
+        EmitEvict();
         EmitChain();
         EmitInPlaceStub();
     }
@@ -154,7 +161,7 @@ internal sealed partial class Emitter
         EmitBackToSender();
         c.lea(rax, __[L("entry_retry")]);
         c.mov(__[r14 + Rip], rax);
-        c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        EmitReady(rbp, "call_rolled_back");
         c.jmp(L("look_again"));
 
         Here("answer_undo");
@@ -224,6 +231,8 @@ internal sealed partial class Emitter
         c.mov(ecx, SignalFrame.UcontextSizeBytes);
         c.rep.movsb();
         c.mov(__[r10 + SignalFrame.FpRegs], r9);
+        c.cmp(r12d, SystemCall.SigTrap);
+        c.je(L("lazy_trap"));
         c.cmp(r12d, SystemCall.SigSys);
         c.jne(L("lazy_frame_ready"));
         c.cmp(__dword_ptr[r13 + SigInfoCode], SystemCall.SysUserDispatch);
@@ -231,6 +240,14 @@ internal sealed partial class Emitter
         c.sub(__qword_ptr[r10 + Rip], 2);                        // the system call runs again, at home
         c.mov(eax, __dword_ptr[r13 + SigInfoSyscall]);
         c.mov(__[r10 + Rax], rax);
+        c.jmp(L("lazy_frame_ready"));
+        Here("lazy_trap");                                       // a breakpoint is behind its instruction already: at home it must trap again
+        c.cmp(__dword_ptr[r13 + SigInfoCode], SiKernel);
+        c.jne(L("lazy_frame_ready"));
+        c.mov(rax, __[r10 + Rip]);
+        c.cmp(__byte_ptr[rax - 1], Int3);
+        c.jne(L("lazy_frame_ready"));
+        c.dec(__qword_ptr[r10 + Rip]);
         Here("lazy_frame_ready");
         c.mov(__[rbp + ReceiverBlock.FrameOffset], r10);
 
@@ -254,6 +271,8 @@ internal sealed partial class Emitter
         c.mov(rsp, __[r8 + ThreadBlock.RspOffset]);
         c.sub(rsp, 256);
         c.and(rsp, -16);
+        c.push(InitialFlags);                                    // the handler's alignment-check flag is not the sender's
+        c.popfq();
         c.mov(__[rsp], rdx);
 
         ReadTscAndCpu();
@@ -346,37 +365,53 @@ internal sealed partial class Emitter
         c.inc(__qword_ptr[rbp + ReceiverBlock.EvictionsOffset]);
         c.mov(__qword_ptr[r14 + SignalFrame.UcSigmask], -1);
         EmitRequeue();
-        c.mov(rdx, __[rbp + ReceiverBlock.SenderOffset]);
+        c.mov(rdx, __[r14 + Rip]);                               // a restarted futex call would sleep on without the deferred signal's time limit
+        JumpIfBetween("park_sleep", "park_slept", "park_again");
+        c.mov(rdx, rbp);
+        c.call(L("evict"));
+        c.jmp(L("signal_return"));
+        Here("park_again");
+        c.lea(rax, __[L("park_sleep")]);
+        c.mov(__[r14 + Rip], rax);
+        c.mov(rdx, rbp);
+        c.call(L("evict"));
+        c.jmp(L("signal_return"));
+
+        Here("parked_ready");
+        c.call(L("chain_call"));
+        EmitReady(rbp, "parked_given_back");
+        c.jmp(L("signal_return"));
+    }
+
+    /// <summary>
+    /// Signals the kernel thread that executes a receiver's context; one that cannot be found just now is looked for again.
+    /// In: rdx = receiver. Changes rax, rcx, rdx, rdi, rsi, r11.
+    /// </summary>
+    private void EmitEvict()
+    {
+        Here("evict");
+        c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
         c.mov(ecx, NestingSearchLimit);
         Here("evict_search");
         c.test(rdx, rdx);
-        c.je(L("signal_return"));
+        c.je(L("evict_return"));
         c.cmp(__qword_ptr[rdx + ThreadBlock.CurrentOffset], 0);
         c.jne(L("evict_found"));
         c.mov(rdx, __[rdx + ThreadBlock.OwnReceiverOffset]);
         c.test(rdx, rdx);
-        c.je(L("signal_return"));
+        c.je(L("evict_return"));
         c.mov(rdx, __[rdx + ReceiverBlock.SenderOffset]);
         c.dec(ecx);
         c.jne(L("evict_search"));
-        c.jmp(L("signal_return"));
+        c.ret();
         Here("evict_found");
         c.mov(edi, __dword_ptr[rdx + ThreadBlock.PidOffset]);
         c.mov(esi, __dword_ptr[rdx + ThreadBlock.TidOffset]);
         c.mov(edx, SystemCall.Activation);
         c.mov(eax, SystemCall.Tgkill);
         c.syscall();
-        c.jmp(L("signal_return"));
-
-        Here("parked_ready");
-        c.call(L("chain_call"));
-        c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
-        c.mfence();
-        c.mov(rcx, __[rbp + ReceiverBlock.ServiceOffset]);
-        c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
-        c.je(L("signal_return"));
-        EmitWakeWaiters();
-        c.jmp(L("signal_return"));
+        Here("evict_return");
+        c.ret();
     }
 
     /// <summary>Calls the handler that the program asked for, with the mask that it would have had. r12 to r15 as in on_signal.</summary>
@@ -461,7 +496,10 @@ internal sealed partial class Emitter
         c.db(table);
     }
 
-    /// <summary>Injection builds: a breakpoint at a point becomes, every reload-th time, the header's signal to this thread.</summary>
+    /// <summary>Breakpoints up to which an injection comes later than its distance says.</summary>
+    private const int InjectSpread = 32;
+
+    /// <summary>Injection builds: a breakpoint at a point becomes, every reload-th time or a little later, the header's signal to this thread.</summary>
     private void EmitInjection()
     {
         c.cmp(r12d, SystemCall.SigTrap);
@@ -483,7 +521,9 @@ internal sealed partial class Emitter
         c.dec(eax);
         c.mov(__dword_ptr[rbx + ThreadBlock.InjectCountdownOffset], eax);
         c.jne(L("signal_return"));
-        c.mov(eax, __dword_ptr[rbx + ThreadBlock.InjectReloadOffset]);
+        c.rdtsc();                                               // a fixed distance would meet the same few points of every call
+        c.and(eax, InjectSpread - 1);
+        c.add(eax, __dword_ptr[rbx + ThreadBlock.InjectReloadOffset]);
         c.mov(__dword_ptr[rbx + ThreadBlock.InjectCountdownOffset], eax);
         LoadHeader(rax);
         c.@lock.inc(__dword_ptr[rax + rcx * 4 + FamilyHeader.PointHitsOffset]);

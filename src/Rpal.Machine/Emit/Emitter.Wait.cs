@@ -88,6 +88,7 @@ internal sealed partial class Emitter
         c.mov(r10, rsp);
         Here("park_futex");
         FutexWait();
+        Here("park_slept");
         c.cmp(__dword_ptr[rbx + ReceiverBlock.WakeOffset], (int)ReceiverBlock.WakeNow);
         c.je(L("park_adapt"));
         c.cmp(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
@@ -97,12 +98,27 @@ internal sealed partial class Emitter
         c.mov(eax, (int)ReceiverState.Ready);
         c.mov(ecx, (int)ReceiverState.Own);
         c.@lock.cmpxchg(__dword_ptr[rbx + ReceiverBlock.StateOffset], ecx);
-        c.jne(L("park_sleep"));
+        c.jne(L("park_not_home"));
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
+        c.mov(__dword_ptr[rbx + ReceiverBlock.WakeOffset], (int)ReceiverBlock.WakeIdle);     // Asleep from here on would look like woken
         c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);
         EmitSetMask();
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("park_wake_waiters"));
+
+        // Still, or again, executed elsewhere: the first eviction may have met a call that was rolled back and made again. Tried
+        // at every power of two of looks, because real-time signals queue and that kernel thread may be stopped.
+        Here("park_not_home");
+        c.cmp(eax, (int)ReceiverState.Foreign);
+        c.jne(L("park_sleep"));
+        c.mov(eax, __dword_ptr[rbx + ReceiverBlock.DeferredOffset]);
+        c.lea(ecx, __[rax + 1]);
+        c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], ecx);
+        c.test(eax, ecx);
+        c.jne(L("park_sleep"));
+        c.mov(rdx, rbx);
+        c.call(L("evict"));
+        c.jmp(L("park_sleep"));
 
         Here("park_adapt");
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
@@ -126,6 +142,8 @@ internal sealed partial class Emitter
         c.ud2();
 
         Here("leave_wait");
+        c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);          // closed when a signal was deferred
+        EmitSetMask();
         c.mov(rsp, __[rbx + ReceiverBlock.RspOffset]);
         c.add(rsp, 8);
         PopCalleeSaved();

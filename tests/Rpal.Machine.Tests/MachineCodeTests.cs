@@ -1,0 +1,107 @@
+using Iced.Intel;
+using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
+
+namespace Rpal.Machine.Tests;
+
+/// <summary>The emitted code as bytes: against its listing, and what must hold of it wherever an instruction moves.</summary>
+public sealed class MachineCodeTests
+{
+    private const string WriteVariable = "RPAL_WRITE_LISTING";
+    private const int ContextLines = 3, ReportedDifferences = 20;
+
+    /// <summary>The ranges in which a signal is a case of its own, and the points they must have.</summary>
+    public static TheoryData<string, string, string[]> Ranges() => new()
+    {
+        { "entry_selector", "entry_end", ["entry_selector", "entry_fs_load", "entry_fs", "entry_rsp"] },
+        {
+            "exit_branch", "exit_end",
+            ["exit_branch", "exit_sender", "exit_nested_compare", "exit_nested_branch", "exit_selector", "exit_fs_load", "exit_fs", "exit_rsp", "exit_done", "exit_ready"]
+        },
+        { "nested_fs_load", "exit_wake_waiters", ["nested_fs_load", "nested_fs", "nested_receiver", "nested_rsp", "nested_done", "nested_ready"] },
+    };
+
+    /// <summary>RPAL_WRITE_LISTING=1 dotnet test tests/Rpal.Machine.Tests --filter listing writes it anew.</summary>
+    [Fact]
+    public void The_code_is_what_the_listing_says()
+    {
+        string path = Repository.PathOf("docs", "machine-code.lst"), now = Listing.Format(MachineCode.Assemble());
+        if (Environment.GetEnvironmentVariable(WriteVariable) == "1")
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllText(path, now);
+        }
+
+        Assert.True(File.Exists(path), $"docs/machine-code.lst is missing: write it with {WriteVariable}=1.");
+        string[] wanted = File.ReadAllLines(path), found = now.TrimEnd('\n').Split('\n');
+        int first = Enumerable.Range(0, Math.Max(wanted.Length, found.Length)).FirstOrDefault(i => i >= wanted.Length || i >= found.Length || wanted[i] != found[i], -1);
+        Assert.True(first < 0, first < 0 ? "" : $"""
+            The code differs from docs/machine-code.lst from line {first + 1} on. If that is meant: {WriteVariable}=1 dotnet test tests/Rpal.Machine.Tests
+            {string.Join('\n', wanted.Skip(Math.Max(0, first - ContextLines)).Take(ContextLines + ReportedDifferences).Select(l => "- " + l))}
+            {string.Join('\n', found.Skip(Math.Max(0, first - ContextLines)).Take(ContextLines + ReportedDifferences).Select(l => "+ " + l))}
+            """);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_build_fits_its_region_and_decodes_without_gaps(bool inject)
+    {
+        MachineCode code = MachineCode.Assemble(inject);
+        Assert.InRange(code.Bytes.Length, 1, (int)FamilyLayout.CodeBytes);
+        Assert.DoesNotContain(Listing.Decode(code), i => i.IsInvalid);
+        Assert.Equal((int)Routine.Count, code.Routines.Count);
+        Assert.True(code.Points.Count <= FamilyHeader.PointCapacity);
+        Assert.Equal(inject ? code.Points.Count : 0, Listing.Decode(code).Count(i => i.Code == Code.Int3));
+    }
+
+    [Theory]
+    [MemberData(nameof(Ranges))]
+    public void A_critical_range_has_its_points_in_order_and_one_at_every_instruction(string from, string to, string[] points)
+    {
+        MachineCode code = MachineCode.Assemble();
+        long begin = code.Labels[from], end = code.Labels[to];
+        Assert.Equal(points, code.Points.Where(p => code.Labels[p] >= begin && code.Labels[p] < end).OrderBy(p => code.Labels[p]));
+        long[] instructions = [.. Listing.Decode(code).Select(i => (long)i.IP).Where(ip => ip >= begin && ip <= code.Labels[points[^1]])];
+        Assert.Equal(points.Select(p => code.Labels[p]), instructions);
+    }
+
+    [Fact]
+    public void Every_point_lies_in_a_critical_range() =>
+        Assert.Equal(MachineCode.Assemble().Points.Order(), Ranges().SelectMany(r => (string[])r[2]).Order());
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Every_system_call_is_made_from_inside_the_region(bool inject)
+    {
+        ulong begin = (ulong)FamilyLayout.CodeBase, end = begin + (ulong)FamilyLayout.CodeBytes;
+        Instruction[] calls = [.. Listing.Decode(MachineCode.Assemble(inject)).Where(i => i.Code == Code.Syscall)];
+        Assert.NotEmpty(calls);
+        Assert.All(calls, i => Assert.InRange(i.NextIP, begin + 1, end - 1));          // the kernel looks at the address behind it
+    }
+
+    [Fact]
+    public void No_instruction_reaches_into_thread_local_storage_but_for_its_own_address()
+    {
+        Instruction[] fs = [.. Listing.Decode(MachineCode.Assemble()).Where(i => i.MemorySegment == Register.FS && i.SegmentPrefix == Register.FS)];
+        Assert.All(fs, i => Assert.Equal(0ul, i.MemoryDisplacement64));
+        Assert.Single(fs);
+    }
+
+    [Fact]
+    public void Every_member_has_a_trampoline_of_its_own()
+    {
+        MachineCode code = MachineCode.Assemble();
+        Assert.Equal(FamilyLayout.MemberCapacity, code.Trampolines.Distinct().Count());
+        Assert.All(code.Trampolines, t => Assert.InRange(t, FamilyLayout.CodeBase, FamilyLayout.CodeBase + code.Bytes.Length - 1));
+    }
+
+    [Fact]
+    public void The_fast_path_has_at_most_so_many_instructions()
+    {
+        const int most = 61;                                     // raise it only with a figure in hand
+        MachineCode code = MachineCode.Assemble();
+        Assert.InRange(Listing.Decode(code).Count(i => (long)i.IP >= code.Labels["call_any"] && (long)i.IP < code.Labels["nested_fs_load"]), 1, most);
+    }
+}
