@@ -9,7 +9,7 @@ internal sealed class OutputPipe : IDisposable
 
     private OutputPipe(int readEnd, int writeEnd) => (_readEnd, WriteEnd) = (readEnd, writeEnd);
 
-    public int WriteEnd { get; }
+    public int WriteEnd { get; private set; }
 
     public static OutputPipe Open()
     {
@@ -40,10 +40,16 @@ internal sealed class OutputPipe : IDisposable
 
     public void Dispose()
     {
-        _ = Sys.Close(WriteEnd);
+        if (WriteEnd >= 0)
+        {
+            _ = Sys.Close(WriteEnd);
+            WriteEnd = -1;
+        }
+
         if (_readEnd >= 0)
         {
             _ = Sys.Close(_readEnd);
+            _readEnd = -1;
         }
     }
 }

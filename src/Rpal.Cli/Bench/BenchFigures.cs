@@ -80,7 +80,7 @@ internal static class BenchFigures
     /// <summary>In turns, so that both see the same machine. The first pair warms up and is not counted.</summary>
     private static Task<JsonObject> Start(Action<double> progress) => Task.Run(() =>
     {
-        const int rounds = 15;
+        const int rounds = 31;
         List<double> plain = [], member = [], ratios = [];
         (string command, string[] arguments) = SelfCommand.For("hello");
         var starts = new MemberStarts(new MemberDefinition { Name = "hello", Command = command, Arguments = arguments });

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
@@ -64,6 +65,7 @@ internal sealed unsafe class SyscallBroker
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]     // a member's start is waiting, and there may be only one
     private void Serve()
     {
         _ = Sys.NotifSetFlags(_listener, SeccompNotifFlags.SyncWakeUp);     // Linux 6.6: answers cheaper; not needed
@@ -108,6 +110,7 @@ internal sealed unsafe class SyscallBroker
         System.Runtime.InteropServices.NativeMemory.Free(_question);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint Answer(ref SeccompNotif notif, ref SeccompNotifResponse response)
     {
         fixed (ulong* a = notif.Data.Arguments)
@@ -125,8 +128,6 @@ internal sealed unsafe class SyscallBroker
                     return Map(tid, isMember, a);
                 case SyscallNumber.Mremap:
                     return Remap(a, ref response);
-                case SyscallNumber.Brk:
-                    return (nint)(_space.Base + SlotSpace.ArenaOffset);          // "unchanged": every libc falls back to mmap
                 case SyscallNumber.Shmat:
                     return a[1] == 0 ? AttachShared(a) : Continue(ref response);
                 case SyscallNumber.Readlink:
@@ -158,6 +159,7 @@ internal sealed unsafe class SyscallBroker
         return Sys.ProcessVmReadv(pid, (nint)_question, &seen, sizeof(long)) == sizeof(long) && seen == *_question;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint Map(int tid, bool isMember, ulong* a)
     {
         nint hint = (nint)a[0];
@@ -312,6 +314,7 @@ internal sealed unsafe class SyscallBroker
     }
 
     /// <summary>All members share one /proc/self/exe; each gets its own answer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint ReadLink(ulong path, ulong buffer, ulong size, ref SeccompNotifResponse response)
     {
         byte* text = stackalloc byte[PathProbeBytes];

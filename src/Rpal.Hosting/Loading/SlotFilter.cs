@@ -16,9 +16,10 @@ internal static class SlotFilter
     {
         long[] answered =
         [
-            SyscallNumber.Mremap, SyscallNumber.Brk, SyscallNumber.Shmat, SyscallNumber.RtSigaction, SyscallNumber.Readlink, SyscallNumber.Readlinkat,
+            SyscallNumber.Mremap, SyscallNumber.Shmat, SyscallNumber.RtSigaction, SyscallNumber.Readlink, SyscallNumber.Readlinkat,
         ];
         const byte mmapFlagsBlock = 2;
+        const uint answerZero = SeccompReturn.Errno;             // "errno 0": the call returns 0
         int fromAnswered = answered.Length;
         List<SockFilter> f =
         [
@@ -26,6 +27,12 @@ internal static class SlotFilter
             new(BpfCode.JumpIfEqual, AuditArch.X86_64, 1, 0),
             new(BpfCode.Return, SeccompReturn.Allow),
             new(BpfCode.LoadWordAbsolute, OffsetNumber),
+            new(BpfCode.JumpIfEqual, (uint)SyscallNumber.Brk, 0, 5),                                    // brk: one per address space, so nobody gets it; every libc falls back to mmap
+            new(BpfCode.LoadWordAbsolute, OffsetIpHigh),
+            new(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), 1, 0),
+            new(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), 1, 0),
+            new(BpfCode.Return, SeccompReturn.Allow),
+            new(BpfCode.Return, answerZero),
             new(BpfCode.JumpIfEqual, (uint)SyscallNumber.Mmap, (byte)(fromAnswered + 1), 0),
         ];
         for (int i = 0; i < answered.Length; i++)
