@@ -18,7 +18,8 @@ public sealed partial class BlockLayoutTests
     /// <summary>Constants that are not named after their field's beginning, and those that name a place without a field.</summary>
     private static readonly Dictionary<string, string?> s_other = new()
     {
-        ["ReceiverBlock.AnswersForwardOffset"] = nameof(ReceiverBlock.AnswersRolledForward), ["SpawnBlock.MaskOffset"] = nameof(SpawnBlock.SavedMask),
+        ["ReceiverBlock.AnswersForwardOffset"] = nameof(ReceiverBlock.AnswersRolledForward),
+        ["SpawnBlock.MaskOffset"] = nameof(SpawnBlock.SavedMask),
         ["MemberBlock.ActionRecordsOffset"] = null,
     };
 

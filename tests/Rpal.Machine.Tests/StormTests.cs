@@ -72,7 +72,8 @@ public sealed class StormTests(ITestOutputHelper output)
         int seed = Random.Shared.Next();
         using Process process = Process.Start(new ProcessStartInfo("dotnet", [host, mode, "--seconds", $"{seconds}", "--inject", $"{inject}", "--with", with, "--seed", $"{seed}"])
         {
-            RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         })!;
         Task<string> lines = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         using var time = new CancellationTokenSource(TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(StartMs));

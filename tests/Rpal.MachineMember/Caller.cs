@@ -174,7 +174,12 @@ internal static unsafe class Caller
             Reply a = default;
             CallFrame frame = new()
             {
-                Method = method, Request = (byte*)&q, RequestLengthBytes = sizeof(Question), Answer = (byte*)&a, AnswerCapacityBytes = sizeof(Reply), Key = s_a.Key,
+                Method = method,
+                Request = (byte*)&q,
+                RequestLengthBytes = sizeof(Question),
+                Answer = (byte*)&a,
+                AnswerCapacityBytes = sizeof(Reply),
+                Key = s_a.Key,
             };
             uint result = Checked(s_a.FirstReceiver, &frame);
             Check(100 + method, method == Callee.Fault ? result & ~RuntimeResets : result);
