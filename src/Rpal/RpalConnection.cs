@@ -20,8 +20,7 @@ public sealed class RpalConnection
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _key;                                // the registration: what takes the name or the receivers later has another
     private readonly int _member;
-    private readonly unsafe nint* _receivers;
-    private readonly int _count;
+    private readonly nint[] _receivers;
     private readonly long _place;
 
     private unsafe RpalConnection(string service, int index, int member, ulong registration, nint[] receivers)
@@ -30,10 +29,8 @@ public sealed class RpalConnection
         _entry = FamilyHeader.Service(index);
         _key = registration;
         _member = member;
-        _count = receivers.Length;
         _place = index % ThreadBlock.LastReceiverCount;
-        _receivers = (nint*)NativeMemory.Alloc((nuint)_count * (nuint)sizeof(nint));     // as long as the process: connections are few
-        receivers.CopyTo(new Span<nint>(_receivers, _count));
+        _receivers = receivers;
     }
 
     /// <summary>The service's name.</summary>
@@ -151,7 +148,7 @@ public sealed class RpalConnection
 
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _key, _member, _place, _receivers, _count).Run(frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _key, _member, _place, _receivers).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;

@@ -27,9 +27,6 @@ internal sealed unsafe class SignalActions
 
     public SignalActions(MemberBlock* member) => _member = member;
 
-    /// <summary>Actions taken over.</summary>
-    public int Count { get; private set; }
-
     /// <summary>Takes over every signal that has a handler, and SIGSYS.</summary>
     /// <returns>0 or -errno.</returns>
     public nint Attach()
@@ -73,7 +70,6 @@ internal sealed unsafe class SignalActions
             return r;
         }
 
-        Count = count;
         Volatile.Write(ref _member->Attached, 1);
         return 0;
     }

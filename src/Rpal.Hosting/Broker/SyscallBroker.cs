@@ -353,7 +353,6 @@ internal sealed unsafe class SyscallBroker
         HostCall.Attach => _actions.Attach(),
         HostCall.RegisterService => _directory.Register(_member->Index, (nint)a[1]),
         HostCall.SetServiceState => _directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
-        HostCall.CountActions => _actions.Count,
         _ => -(int)Errno.EINVAL,
     };
 }

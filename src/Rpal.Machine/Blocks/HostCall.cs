@@ -16,9 +16,6 @@ internal enum HostCall
 
     /// <summary>Change an own service's state. Arguments: index, <see cref="ServiceState"/>; Free only when it is Gone and no receiver is in use. Answers 0, or -EPERM, -EINVAL.</summary>
     SetServiceState = 0x5250_0003,
-
-    /// <summary>Ask what signal dispositions the host keeps. Reserved for tests: answers the number of actions taken over.</summary>
-    CountActions = 0x5250_0004,
 }
 
 /// <summary>Argument of <see cref="HostCall.RegisterService"/>.</summary>

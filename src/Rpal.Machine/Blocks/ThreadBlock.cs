@@ -16,7 +16,7 @@ namespace Rpal.Machine.Blocks;
 ///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 index u32   116 CPU of whom it waits for u32
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
-/// counters      192 signals handed on u64   200 requeued u64
+/// counters      192 signals queued again u64
 ///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the service's key)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
@@ -28,7 +28,7 @@ internal unsafe struct ThreadBlock
         InjectCountdownOffset = 48, InjectReloadOffset = 52,
         RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
         PeerCpuOffset = 116, LastReceiverOffset = 256,
-        SignalsOffset = 192, RequeuedOffset = 200;
+        RequeuedOffset = 192;
 
     [FieldOffset(SelfOffset)] public ThreadBlock* Self;
     [FieldOffset(CurrentOffset)] public ReceiverBlock* Current;
@@ -53,6 +53,5 @@ internal unsafe struct ThreadBlock
     [FieldOffset(LastReceiverOffset)] public fixed long LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 
-    [FieldOffset(SignalsOffset)] public ulong Signals;
     [FieldOffset(RequeuedOffset)] public ulong Requeued;
 }

@@ -10,7 +10,7 @@ namespace Rpal.Internal;
 /// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
 /// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
 /// </remarks>
-internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint* receivers, int count)
+internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint[] receivers)
 {
     /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
     private const int LooksBeforeSleep = 64;
@@ -19,7 +19,6 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     private const long CancellationSliceNs = 20_000_000;
 
     private readonly ServiceEntry* _entry = entry;
-    private readonly nint* _receivers = receivers;
 
     public CallStatus Run(CallFrame* frame, Deadline deadline, CancellationToken cancellationToken)
     {
@@ -80,13 +79,13 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     private CallStatus? Look(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame)
     {
         int dead = 0, stopped = 0;
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < receivers.Length; i++)
         {
-            uint result = call(sender, (ReceiverBlock*)_receivers[i], frame);
+            uint result = call(sender, (ReceiverBlock*)receivers[i], frame);
             switch (result)
             {
                 case CallResult.Answered:
-                    sender->LastReceiver[place] = _receivers[i];
+                    sender->LastReceiver[place] = receivers[i];
                     return CallStatus.Answered;
                 case CallResult.PeerDied:
                     return CallStatus.PeerDied;
@@ -99,7 +98,7 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
             }
         }
 
-        return dead + stopped < count && IsOpen() ? null
+        return dead + stopped < receivers.Length && IsOpen() ? null
             : dead > 0 || MemberBlock.At(member)->State == MemberState.Gone ? CallStatus.PeerDied
             : CallStatus.Closed;
     }
