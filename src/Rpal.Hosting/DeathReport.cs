@@ -92,7 +92,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         }
 
         uint sequence = Volatile.Read(ref sequenceOf);           // written before the sender: read before it, it could be an earlier call's
-        uint* reply = &sender->Reply;
+        uint* reply = &sender->Reply;                            // SYNC reply: pairs with wait_reply
         uint seen = Volatile.Read(ref *reply);
         while ((seen & ~3u) == sequence && (seen & 3) is CallResult.Pending or CallResult.Asleep)
         {
@@ -121,14 +121,15 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
             for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
             {
                 ThreadBlock* thread = MemberBlock.Thread(m, t);
-                if (thread->Tid == 0)
+                int tid = Volatile.Read(ref thread->Tid);
+                if (tid == 0)
                 {
                     break;                                       // blocks are handed out from the first on
                 }
 
-                if (thread->Current == r && member->State == MemberState.Running)
+                if (Volatile.Read(ref *(nint*)&thread->Current) == (nint)r && member->State == MemberState.Running)
                 {
-                    _ = Sys.Tgkill(thread->Pid, thread->Tid, SystemCall.Activation);
+                    _ = Sys.Tgkill(Volatile.Read(ref thread->Pid), tid, SystemCall.Activation);
                 }
             }
         }

@@ -27,6 +27,7 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
     /// <code>{ "members": [ { "name": "app", "command": "dotnet", "arguments": ["App.dll"], "environment": { "A": "1" }, "workingDirectory": "." } ] }</code>
     /// Working directories are relative to the file's.
     /// </summary>
+    /// <param name="path">The file.</param>
     /// <exception cref="FormatException">The file is not that; says where.</exception>
     /// <exception cref="IOException">It cannot be read.</exception>
     public static FamilyDefinition Load(string path)
@@ -72,6 +73,7 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
     }
 
     /// <summary>Builds a family from command lines: <c>A ARGS -- B ARGS</c>. Names are the program names, numbered when they repeat.</summary>
+    /// <param name="words">The command lines, with <c>--</c> between them.</param>
     /// <exception cref="FormatException">A part is empty, or there are too many.</exception>
     public static FamilyDefinition FromCommandLines(IReadOnlyList<string> words)
     {

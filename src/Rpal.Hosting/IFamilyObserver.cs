@@ -16,5 +16,8 @@ public interface IFamilyObserver
     void Line(string member, bool isError, ReadOnlySpan<byte> line);
 
     /// <summary>A member's process has ended.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="exit">How.</param>
+    /// <param name="ran">From the start to the end of its process.</param>
     void Ended(string member, MemberExit exit, TimeSpan ran);
 }

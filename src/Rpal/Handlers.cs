@@ -28,6 +28,7 @@ public ref struct AnswerWriter
     public readonly Span<byte> Rest => _room[LengthBytes..];
 
     /// <summary>Appends bytes.</summary>
+    /// <param name="bytes">Copied to where the caller wants them.</param>
     /// <exception cref="ArgumentException">They do not fit: the caller gets it as <see cref="RemoteCallException"/>.</exception>
     public void Write(ReadOnlySpan<byte> bytes)
     {

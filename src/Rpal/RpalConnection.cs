@@ -18,7 +18,7 @@ public sealed class RpalConnection
     private static readonly unsafe delegate* unmanaged<long, CallFrame*, uint> s_call = FindRoutine();
 
     private readonly unsafe ServiceEntry* _entry;
-    private readonly ulong _key;                                // the registration: what takes the name or the receivers later has another
+    private readonly ulong _registration;                              // the registration: what takes the name or the receivers later has another
     private readonly int _member;
     private readonly nint[] _receivers;
     private readonly long _place;
@@ -27,7 +27,7 @@ public sealed class RpalConnection
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
-        _key = registration;
+        _registration = registration;
         _member = member;
         _place = index % ThreadBlock.LastReceiverCount;
         _receivers = receivers;
@@ -39,7 +39,9 @@ public sealed class RpalConnection
     /// <summary>Waits until the service is there and enabled.</summary>
     /// <param name="service">Its name.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="RpalException">This process is in no family.</exception>
+    /// <returns>The connection. Its service's process may end at any time; calls then say so.</returns>
+    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
     /// <exception cref="OperationCanceledException">Cancelled before the service was there.</exception>
     public static Task<RpalConnection> ConnectAsync(string service, CancellationToken cancellationToken = default) => ConnectAsync(service, null, cancellationToken);
 
@@ -47,7 +49,9 @@ public sealed class RpalConnection
     /// <param name="service">Its name.</param>
     /// <param name="key">Its key, or null for any.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="RpalException">This process is in no family.</exception>
+    /// <returns>The connection. Its service's process may end at any time; calls then say so.</returns>
+    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
     /// <exception cref="OperationCanceledException">Cancelled before the service was there.</exception>
     public static async Task<RpalConnection> ConnectAsync(string service, ulong? key, CancellationToken cancellationToken = default)
     {
@@ -62,8 +66,11 @@ public sealed class RpalConnection
     /// <param name="request">Read by the handler where it lies.</param>
     /// <param name="answer">Written by the handler where it lies. Unchanged unless the handler wrote it.</param>
     /// <param name="deadline">How long to wait for a receiver.</param>
+    /// <typeparam name="TRequest">An unmanaged type, the same on both sides.</typeparam>
+    /// <typeparam name="TAnswer">An unmanaged type, the same on both sides.</typeparam>
+    /// <returns><see cref="CallStatus.Answered"/>, or why not: <see cref="CallStatus.Busy"/>, <see cref="CallStatus.PeerDied"/>, <see cref="CallStatus.Closed"/>.</returns>
     /// <exception cref="RemoteCallException">The handler threw.</exception>
-    /// <exception cref="RpalException">No such method, or another size of request or answer.</exception>
+    /// <exception cref="RpalException">No such method, another size of request or answer, or more threads than a process can call from (4,096).</exception>
     [SkipLocalsInit]
     public unsafe CallStatus Call<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline)
         where TRequest : unmanaged
@@ -79,7 +86,7 @@ public sealed class RpalConnection
             frame.RequestLengthBytes = sizeof(TRequest);
             frame.AnswerCapacityBytes = sizeof(TAnswer);
             frame.Answer = (byte*)a;
-            frame.Key = _key;
+            frame.Registration = _registration;
             uint result = s_call(_place, &frame);
             return result == CallResult.Answered && frame.Status == FrameStatus.Done ? CallStatus.Answered : Finish(&frame, result, deadline, default);
         }
@@ -101,7 +108,7 @@ public sealed class RpalConnection
         fixed (TRequest* q = &request)
         fixed (TAnswer* a = &answer)
         {
-            CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Key = _key };
+            CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Registration = _registration };
             return Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
         }
     }
@@ -113,6 +120,7 @@ public sealed class RpalConnection
     /// <param name="answerLengthBytes">Bytes that the handler wrote.</param>
     /// <param name="deadline">How long to wait for a receiver.</param>
     /// <param name="cancellationToken">Looked at before the call and while it waits for a receiver; a handler that has begun is not interrupted.</param>
+    /// <returns><see cref="CallStatus.Answered"/>, or why not: <see cref="CallStatus.Busy"/>, <see cref="CallStatus.PeerDied"/>, <see cref="CallStatus.Closed"/>.</returns>
     /// <exception cref="RemoteCallException">The handler threw; also when the answer did not fit.</exception>
     /// <exception cref="RpalException">No such method, or one that takes values of another size.</exception>
     /// <exception cref="OperationCanceledException">Cancelled before a receiver took the call.</exception>
@@ -122,10 +130,10 @@ public sealed class RpalConnection
         fixed (byte* q = request)
         fixed (byte* a = answer)
         {
-            CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Key = _key };
+            CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Registration = _registration };
             answerLengthBytes = 0;
             CallStatus status = Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
-            answerLengthBytes = status == CallStatus.Answered ? frame.AnswerLengthBytes : 0;
+            answerLengthBytes = status == CallStatus.Answered ? Math.Clamp(frame.AnswerLengthBytes, 0, answer.Length) : 0;
             return status;
         }
     }
@@ -134,7 +142,7 @@ public sealed class RpalConnection
     internal unsafe ReceiverBlock* FirstReceiver => (ReceiverBlock*)_receivers[0];
 
     /// <summary>For benchmarks that make frames themselves.</summary>
-    internal ulong Key => _key;
+    internal ulong Registration => _registration;
 
     /// <summary>Everything but the plain answer.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -148,7 +156,7 @@ public sealed class RpalConnection
 
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _key, _member, _place, _receivers).Run(frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _registration, _member, _place, _receivers).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;

@@ -29,11 +29,9 @@ public enum RpalError
 }
 
 /// <summary>A broken contract or a missing precondition. What can happen to any correct program is a <see cref="CallStatus"/> instead.</summary>
-public class RpalException : Exception
+public sealed class RpalException : Exception
 {
-    /// <param name="error">Which.</param>
-    /// <param name="message">What, which limit, what was found, what to do.</param>
-    public RpalException(RpalError error, string message)
+    internal RpalException(RpalError error, string message)
         : base(message) => Error = error;
 
     /// <summary>Which.</summary>

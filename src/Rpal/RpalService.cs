@@ -89,6 +89,8 @@ public sealed class RpalService : IAsyncDisposable
     /// <summary>Adds a method whose request and answer are plain values. A later one with the same number replaces it.</summary>
     /// <param name="method">0 to <see cref="MethodLimit"/>.</param>
     /// <param name="handler">Runs on one of the service's receiver threads, many at a time.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is out of range.</exception>
+    /// <exception cref="RpalException">The service is closed.</exception>
     public void Handle<TRequest, TAnswer>(int method, CallHandler<TRequest, TAnswer> handler)
         where TRequest : unmanaged
         where TAnswer : unmanaged
@@ -100,6 +102,8 @@ public sealed class RpalService : IAsyncDisposable
     /// <summary>Adds a method whose request and answer are bytes. A later one with the same number replaces it.</summary>
     /// <param name="method">0 to <see cref="MethodLimit"/>.</param>
     /// <param name="handler">Runs on one of the service's receiver threads, many at a time.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is out of range.</exception>
+    /// <exception cref="RpalException">The service is closed.</exception>
     public void Handle(int method, BytesHandler handler)
     {
         ArgumentNullException.ThrowIfNull(handler);
@@ -107,7 +111,7 @@ public sealed class RpalService : IAsyncDisposable
     }
 
     /// <summary>Starts the receivers and lets callers in.</summary>
-    /// <exception cref="RpalException">Closed, or the threads cannot be set up.</exception>
+    /// <exception cref="RpalException">Closed; or the receivers cannot be set up: more than 256 in this process, or the kernel refuses (see <see cref="RpalError"/>).</exception>
     public void Enable() => Enable(Dispatcher.Entry);
 
     internal unsafe void Enable(nint handler)

@@ -152,7 +152,7 @@ internal static unsafe class Caller
             new Span<byte>(after, Routines.ImageBytes).Clear();
             ReceiverBlock* receiver = s_registers.FirstReceiver;
             ulong lazy = receiver->LazySwitches;
-            CallFrame frame = new() { Method = way, Request = before, Answer = after, Key = s_registers.Key };
+            CallFrame frame = new() { Method = way, Request = before, Answer = after, Registration = s_registers.Registration };
             using var evictor = way == Routines.UntilEvicted ? new Evictor(receiver) : null;
             Check(way, Checked(receiver, &frame));
             if (way == Routines.UntilEvicted && receiver->LazySwitches != lazy)
@@ -179,7 +179,7 @@ internal static unsafe class Caller
                 RequestLengthBytes = sizeof(Question),
                 Answer = (byte*)&a,
                 AnswerCapacityBytes = sizeof(Reply),
-                Key = s_a.Key,
+                Registration = s_a.Registration,
             };
             uint result = Checked(s_a.FirstReceiver, &frame);
             Check(100 + method, method == Callee.Fault ? result & ~RuntimeResets : result);

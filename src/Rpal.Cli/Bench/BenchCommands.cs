@@ -42,7 +42,7 @@ internal static class BenchCommands
                 table.AddRow(figure, value!.ToString());
             }
 
-            AnsiConsole.Write(table);
+            BenchConsole.Tables.Write(table);
             return 0;
         }
         catch (Exception e) when (e is BenchFailedException or MemberStartException)

@@ -14,7 +14,7 @@ internal static class BenchFigures
     /// <summary>Name, what it measures, how.</summary>
     public static readonly (string Name, string Description, Func<Action<double>, Task<JsonObject>> Run)[] All =
     [
-        ("call", "round trip of a call, beside the bare emitted loop and a Unix socket with epoll", Call),
+        ("call", "round trip of a call, beside the floor (the emitted call routine in an emitted loop, empty handler) and a Unix socket with epoll", Call),
         ("lazy", "a handler that makes a system call: handed over, or run in place; beside a Unix socket", Lazy),
         ("scale", "calls per second, one and two senders into two receivers", Scale),
         ("start", "start to end of a hello program, as member and as plain process", Start),
@@ -26,8 +26,8 @@ internal static class BenchFigures
     private static async Task<JsonObject> Call(Action<double> progress)
     {
         JsonObject f = await BenchRunner.FamilyAsync("call", p => progress(p * 0.6)).ConfigureAwait(false);
-        JsonObject same = await BenchRunner.SocketAsync(0, 0, SocketMessages, p => progress(0.6 + p * 0.2)).ConfigureAwait(false);
-        JsonObject cross = await BenchRunner.SocketAsync(0, LastCpu, SocketCrossMessages, p => progress(0.8 + p * 0.2)).ConfigureAwait(false);
+        JsonObject same = await BenchRunner.SocketAsync(FirstCpu, FirstCpu, SocketMessages, p => progress(0.6 + p * 0.2)).ConfigureAwait(false);
+        JsonObject cross = await BenchRunner.SocketAsync(FirstCpu, LastCpu, SocketCrossMessages, p => progress(0.8 + p * 0.2)).ConfigureAwait(false);
         double call = Number(f, "call"), socket = Number(same, "roundTripNs", "P50") * TscPerNs, socketCross = Number(cross, "roundTripNs", "P50") * TscPerNs;
         return Rounded(new()
         {
@@ -50,8 +50,8 @@ internal static class BenchFigures
     private static async Task<JsonObject> Lazy(Action<double> progress)
     {
         JsonObject f = await BenchRunner.FamilyAsync("lazy", p => progress(p * 0.6)).ConfigureAwait(false);
-        JsonObject same = await BenchRunner.SocketAsync(0, 0, SocketMessages, p => progress(0.6 + p * 0.2)).ConfigureAwait(false);
-        JsonObject cross = await BenchRunner.SocketAsync(0, LastCpu, SocketCrossMessages, p => progress(0.8 + p * 0.2)).ConfigureAwait(false);
+        JsonObject same = await BenchRunner.SocketAsync(FirstCpu, FirstCpu, SocketMessages, p => progress(0.6 + p * 0.2)).ConfigureAwait(false);
+        JsonObject cross = await BenchRunner.SocketAsync(FirstCpu, LastCpu, SocketCrossMessages, p => progress(0.8 + p * 0.2)).ConfigureAwait(false);
         double lazy = Number(f, "lazy"), inPlace = Number(f, "inPlace"), socket = Number(same, "roundTripNs", "P50"), socketCross = Number(cross, "roundTripNs", "P50");
         return Rounded(new()
         {
@@ -114,7 +114,10 @@ internal static class BenchFigures
         });
     });
 
-    /// <summary>The last CPU that this process may use: another than 0 where there is one.</summary>
+    /// <summary>The first CPU that this process may use.</summary>
+    public static int FirstCpu => System.Numerics.BitOperations.TrailingZeroCount(Math.Max(1, Sys.SchedGetAffinity(0)));
+
+    /// <summary>The last CPU that this process may use: another than the first where there is one.</summary>
     public static int LastCpu => 63 - System.Numerics.BitOperations.LeadingZeroCount((ulong)Math.Max(1, Sys.SchedGetAffinity(0)));
 
     public static double Number(JsonObject from, params string[] path)

@@ -6,7 +6,7 @@ namespace Rpal.Cli.Bench;
 internal static class BenchProgress
 {
     public static Task<T> ShowAsync<T>(string name, Func<Action<double>, Task<T>> run) =>
-        AnsiConsole.Progress().AutoClear(true).HideCompleted(true)
+        BenchConsole.Progress is not { } console ? run(static _ => { }) : console.Progress().AutoClear(true).HideCompleted(true)
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
             .StartAsync(context =>
             {

@@ -135,7 +135,7 @@ internal static unsafe class CallRoles
 
     private static void FloorLoop(RpalConnection floor, int calls)
     {
-        CallFrame frame = new() { Key = floor.Key };
+        CallFrame frame = new() { Registration = floor.Registration };
         var loop = (delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, long, uint>)FamilyHeader.At->Address(Routine.Floor);
         if (loop(ThreadArmory.Current, floor.FirstReceiver, &frame, calls) != 0)
         {

@@ -61,8 +61,8 @@ internal static class DemoCommand
     private static async Task<List<Row>> Measure(int messages, Action<double> progress)
     {
         JsonObject rpal = await BenchRunner.FamilyAsync("demo", p => progress(p * 0.4), messages.ToString()).ConfigureAwait(false);
-        JsonObject same = await BenchRunner.SocketAsync(0, 0, messages / SocketShare, p => progress(0.4 + p * 0.3)).ConfigureAwait(false);
-        JsonObject cross = await BenchRunner.SocketAsync(0, BenchFigures.LastCpu, messages / SocketCrossShare, p => progress(0.7 + p * 0.3)).ConfigureAwait(false);
+        JsonObject same = await BenchRunner.SocketAsync(BenchFigures.FirstCpu, BenchFigures.FirstCpu, messages / SocketShare, p => progress(0.4 + p * 0.3)).ConfigureAwait(false);
+        JsonObject cross = await BenchRunner.SocketAsync(BenchFigures.FirstCpu, BenchFigures.LastCpu, messages / SocketCrossShare, p => progress(0.7 + p * 0.3)).ConfigureAwait(false);
         double toNs = 1 / BenchFigures.TscPerNs;
         return
         [
@@ -84,7 +84,7 @@ internal static class DemoCommand
         foreach (IGrouping<string, Row> group in rows.GroupBy(r => r.Measure))
         {
             Table table = new Table().Border(TableBorder.Simple).Title($"[bold]32 bytes between two processes, {group.Key}[/]");
-            table.AddColumn(new TableColumn("").NoWrap()).AddColumn("");
+            table.AddColumn(new TableColumn("").NoWrap()).AddColumn(new TableColumn("").NoWrap());
             foreach (string heading in (string[])["mean", "p50", "p99", "p99.9", "ratio"])
             {
                 table.AddColumn(new TableColumn(heading).RightAligned().NoWrap());
@@ -98,10 +98,10 @@ internal static class DemoCommand
                 AddLine(table, style, $"{r.Ns.Count:N0} times", "ns", r.Ns, "");
             }
 
-            AnsiConsole.Write(table);
+            BenchConsole.Tables.Write(table);
         }
 
-        AnsiConsole.MarkupLine($"[grey]Cycles of the time stamp counter, {tsc:F2} GHz. Ratio: of means, to the RPAL call's. Time stamps included (25 cycles each); without: rpal bench call.[/]");
+        BenchConsole.Tables.MarkupLine($"[grey]Cycles of the time stamp counter, {tsc:F2} GHz. Ratio: of means, to the RPAL call's. Time stamps included (25 cycles each); without: rpal bench call.[/]");
     }
 
     private static void AddLine(Table table, string style, string way, string unit, Statistics s, string ratio)

@@ -63,7 +63,14 @@ internal static unsafe class SocketRoles
         PeerProtocol.Result(new { oneWayNs = Statistics.Of(oneWay).Times(ns), roundTripNs = Statistics.Of(roundTrip).Times(ns) });
     }
 
-    private static void Pin(int cpu) => _ = Sys.SchedSetAffinity(0, 1ul << cpu);
+    private static void Pin(int cpu)
+    {
+        int r = Sys.SchedSetAffinity(0, 1ul << cpu);
+        if (r < 0)
+        {
+            throw new IOException($"sched_setaffinity to CPU {cpu}: {ErrnoText.Describe(r)}.");
+        }
+    }
 
     private static int Register(int fd)
     {

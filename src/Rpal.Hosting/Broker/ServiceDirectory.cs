@@ -1,4 +1,3 @@
-using System.Text;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -43,7 +42,7 @@ internal sealed unsafe class ServiceDirectory
                 {
                     free = free < 0 ? i : free;
                 }
-                else if (e->State != ServiceState.Gone && wanted.SequenceEqual(new(e->Name, e->NameLengthBytes)))
+                else if (e->State != ServiceState.Gone && wanted.SequenceEqual(new(e->Name, Math.Clamp(e->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes))))
                 {
                     return -(int)Errno.EEXIST;
                 }
@@ -117,8 +116,6 @@ internal sealed unsafe class ServiceDirectory
             }
         }
     }
-
-    public static string NameOf(ServiceEntry* entry) => Encoding.UTF8.GetString(entry->Name, entry->NameLengthBytes);
 
     private static void Change(ServiceEntry* entry, ServiceState state)
     {

@@ -24,12 +24,12 @@ internal enum FrameStatus : uint
 /// <summary>One call, on the sender's stack: where the request lies and where the answer goes. Written by the sender, then by the handler's side.</summary>
 /// <remarks><code>
 ///  0 method i32   4 status u32   8 request u64   16 request length i32   20 answer capacity i32
-/// 24 answer u64  32 answer length i32   36 detail i32   40 service key u64   48 error length i32   52 zero
+/// 24 answer u64  32 answer length i32   36 detail i32   40 registration u64   48 error length i32   52 zero
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct CallFrame
 {
-    public const int SizeBytes = 64, KeyOffset = 40;
+    public const int SizeBytes = 64, RegistrationOffset = 40;
 
     [FieldOffset(0)] public int Method;
     [FieldOffset(4)] public FrameStatus Status;
@@ -39,6 +39,6 @@ internal unsafe struct CallFrame
     [FieldOffset(24)] public byte* Answer;
     [FieldOffset(32)] public int AnswerLengthBytes;
     [FieldOffset(36)] public int Detail;
-    [FieldOffset(KeyOffset)] public ulong Key;
+    [FieldOffset(RegistrationOffset)] public ulong Registration;
     [FieldOffset(48)] public int ErrorLengthBytes;
 }

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Rpal.Machine.Blocks;
 
-/// <summary>The first page of the family region. Written by the host before any member starts, read by all.</summary>
+/// <summary>The first page of the family region. Written by the host before any member starts, read by all; later the host bumps the sequence, and injection builds count hits.</summary>
 /// <remarks><code>
 ///   0 magic u64            8 abi u32          12 host pid i32
 ///  16 directory sequence u32 (futex: bumped by the host at every change of the directory)

@@ -14,7 +14,7 @@ internal enum HostCall
     /// <summary>Register a service. Argument: <see cref="RegisterServiceRequest"/>*. Answers its index, or -EEXIST, -ENOSPC, -EINVAL.</summary>
     RegisterService = 0x5250_0002,
 
-    /// <summary>Change an own service's state. Arguments: index, <see cref="ServiceState"/>; Free only when it is Gone and no receiver is in use. Answers 0, or -EPERM, -EINVAL.</summary>
+    /// <summary>Change an own service's state. Arguments: index, <see cref="ServiceState"/>; Free only when it is Gone; the caller has stopped its receivers. Answers 0, or -EPERM, -EINVAL.</summary>
     SetServiceState = 0x5250_0003,
 }
 

@@ -7,22 +7,22 @@ namespace Rpal.Machine.Blocks;
 /// Written by its own kernel thread while Init, Own and at parking; by the claimer while Foreign; Pending and State also by
 /// the host once the process is gone.
 /// <code>
-///   0 state u32   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 key u64
+///   0 state u32   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
 ///  64 wake u32 (futex)   68 spin budget u32   72 parking stack top u64   80 resume frame u64   88 frame area u64
 ///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32 (1 + looks for the context since)
 ///  124 pending sequence u32
 /// 128 lazy switches u64   136 in-place system calls u64   144 calls rolled back u64   152 answers rolled back u64
 /// 160 answers rolled forward u64   168 evictions u64
-/// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
 /// 176 answering sender u64   184 answering sequence u32: the pending pair while its reply is being written, so that a
 ///     process killed in between leaves a trace of whom it owes
+/// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ReceiverBlock
 {
     public const int SizeBytes = 256;
     public const int
-        StateOffset = 0, RspOffset = 8, FsOffset = 16, HandlerOffset = 24, SenderOffset = 32, ServiceOffset = 40, CookieOffset = 48, KeyOffset = 56,
+        StateOffset = 0, RspOffset = 8, FsOffset = 16, HandlerOffset = 24, SenderOffset = 32, ServiceOffset = 40, CookieOffset = 48, RegistrationOffset = 56,
         WakeOffset = 64, SpinBudgetOffset = 68, ParkTopOffset = 72, FrameOffset = 80, FrameAreaOffset = 88, PendingOffset = 96, HomeOffset = 104,
         MaskOffset = 112, DeferredOffset = 120,
         LazyOffset = 128, InPlaceOffset = 136, CallsRolledBackOffset = 144, AnswersRolledBackOffset = 152, AnswersForwardOffset = 160, EvictionsOffset = 168,
@@ -38,7 +38,7 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(SenderOffset)] public ThreadBlock* Sender;
     [FieldOffset(ServiceOffset)] public ServiceEntry* Service;
     [FieldOffset(CookieOffset)] public long Cookie;
-    [FieldOffset(KeyOffset)] public ulong Key;
+    [FieldOffset(RegistrationOffset)] public ulong Registration;
     [FieldOffset(WakeOffset)] public uint Wake;
     [FieldOffset(SpinBudgetOffset)] public uint SpinBudgetCycles;
     [FieldOffset(ParkTopOffset)] public nint ParkTop;

@@ -17,7 +17,7 @@ namespace Rpal.Machine.Blocks;
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
 /// counters      192 signals queued again u64
-///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the service's key)
+///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the registration)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ThreadBlock

@@ -48,9 +48,9 @@ internal sealed partial class Emitter
         c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
         Here("entry_claimed");
         c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
-        c.mov(rax, __[rsi + ReceiverBlock.KeyOffset]);
-        c.cmp(rax, __[rdx + CallFrame.KeyOffset]);
-        c.jne(L("wrong_key"));
+        c.mov(rax, __[rsi + ReceiverBlock.RegistrationOffset]);
+        c.cmp(rax, __[rdx + CallFrame.RegistrationOffset]);
+        c.jne(L("wrong_registration"));
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
         Point("entry_selector");                                 // rolled back up to entry_end: nothing of the receiver was touched
@@ -137,9 +137,9 @@ internal sealed partial class Emitter
         c.or(eax, (int)CallResult.NotReady);
         c.ret();
 
-        Here("wrong_key");                                       // the receiver serves another service by now
+        Here("wrong_registration");                                       // the receiver serves another service by now
         c.mov(rbx, rsi);
-        EmitReady(rbx, "wrong_key_given_back");
+        EmitReady(rbx, "wrong_registration_given_back");
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
         PopCalleeSaved();
         c.ret();
@@ -157,8 +157,8 @@ internal sealed partial class Emitter
     /// <summary>Off the fast path: the receiver becomes Ready, and senders that wait for one are woken. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
     private void EmitReady(AssemblerRegister64 receiver, string done)
     {
-        c.mov(__dword_ptr[receiver + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
-        c.mfence();                                              // Ready before the look at the waiters
+        c.mov(__dword_ptr[receiver + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);     // SYNC receiver-ready: pairs with the claim
+        c.mfence();                                              // SYNC receiver-waiters: Ready before the look at them; pairs with CallWait
         c.mov(rcx, __[receiver + ReceiverBlock.ServiceOffset]);
         c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
         c.je(L(done));

@@ -307,7 +307,7 @@ internal sealed partial class Emitter
         c.xchg(__[rbp + ReceiverBlock.PendingOffset], rax);
         c.test(rax, rax);
         c.je(L("lazy_wait"));
-        c.or(__dword_ptr[rbx + ThreadBlock.ReplyOffset], (int)CallResult.PeerDied);
+        c.or(__dword_ptr[rbx + ThreadBlock.ReplyOffset], (int)CallResult.PeerDied);     // SYNC reply: pairs with wait_reply
         c.jmp(L("lazy_wait"));
     }
 

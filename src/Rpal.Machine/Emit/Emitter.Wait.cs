@@ -30,7 +30,7 @@ internal sealed partial class Emitter
         c.rdfsbase(rax);
         c.mov(__[rbx + ReceiverBlock.FsOffset], rax);
         EmitEnterParking();
-        c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);     // SYNC receiver-ready: pairs with the claim
         c.jmp(L("park_wake_waiters"));
 
         // The handler returned on its own kernel thread: answer through the sender's reply word.
@@ -66,7 +66,7 @@ internal sealed partial class Emitter
 
         Here("park_wake_waiters");
         c.mov(rcx, __[rbx + ReceiverBlock.ServiceOffset]);
-        c.mfence();                                              // Ready before the look at the waiters
+        c.mfence();                                              // SYNC receiver-waiters: Ready before the look at them; pairs with CallWait
         c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
         c.je(L("park"));
         EmitWakeWaiters();

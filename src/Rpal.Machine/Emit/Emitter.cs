@@ -21,7 +21,6 @@ internal sealed partial class Emitter
     private readonly Dictionary<Routine, string> _routines = [];
     private readonly List<string> _points = [];
 
-
     public Emitter(bool inject) => _inject = inject;
 
     /// <summary>The numbered points in order: index is the number.</summary>

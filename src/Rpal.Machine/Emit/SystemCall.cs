@@ -3,7 +3,7 @@ namespace Rpal.Machine.Emit;
 /// <summary>System call numbers and constants as the machine code uses them. Source: asm/unistd_64.h, linux/futex.h, linux/prctl.h.</summary>
 internal static class SystemCall
 {
-    public const int RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, Clone = 56, Prctl = 157, ArchPrctl = 158, GetTid = 186, Futex = 202,
+    public const int RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, Clone = 56, Prctl = 157, GetTid = 186, Futex = 202,
         ExitGroup = 231, Tgkill = 234, RtTgsigqueueinfo = 297, Sigaltstack = 131;
 
     public const int FutexWaitPrivate = 0x80, FutexWakePrivate = 0x81;

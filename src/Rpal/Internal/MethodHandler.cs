@@ -37,7 +37,7 @@ internal sealed unsafe class BytesMethod(BytesHandler handler) : MethodHandler(&
 
     private static void Run(MethodHandler self, CallFrame* frame)
     {
-        var writer = new AnswerWriter(new Span<byte>(frame->Answer, frame->AnswerCapacityBytes));
+        var writer = new AnswerWriter(new Span<byte>(frame->Answer, frame->AnswerCapacityBytes));     // a negative length throws: the caller gets that
         Unsafe.As<BytesMethod>(self)._handler(new ReadOnlySpan<byte>(frame->Request, frame->RequestLengthBytes), ref writer);
         frame->AnswerLengthBytes = writer.LengthBytes;
     }

@@ -84,7 +84,7 @@ internal sealed unsafe class Receiver
                 Handler = _handler,
                 Service = FamilyHeader.Service(_service),
                 Cookie = _cookie,
-                Key = _registration,
+                Registration = _registration,
                 FrameArea = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes,
                 ParkTop = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes - 64,
                 Home = thread,

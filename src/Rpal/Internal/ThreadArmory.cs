@@ -1,5 +1,6 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Platform;
 
 namespace Rpal.Internal;
 
@@ -67,7 +68,7 @@ internal static unsafe class ThreadArmory
         if (r < 0)
         {
             Release(tid);
-            throw new RpalException(RpalError.Unsupported, $"prctl(PR_SET_SYSCALL_USER_DISPATCH): {ErrnoText.Describe(r)}. Calls need it; run 'rpal doctor' here.");
+            throw new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }
 
         return t_block = block;
