@@ -41,6 +41,7 @@ internal static unsafe class Callee
         });
         service.Handle(Fault, static (in Question q, ref Reply a) =>
         {
+            WidenSignalStack();
             try
             {
                 Throw(null!);
@@ -79,6 +80,34 @@ internal static unsafe class Callee
             uint seen = Volatile.Read(ref Program.At->Stop);
             _ = seen == 2 ? 0 : Sys.FutexWait(&Program.At->Stop, seen, 100_000_000);
         }
+    }
+
+    private const int SignalStackBytes = 64 * 1024, ProtReadWrite = 3, MapPrivateAnonymous = 0x22;
+
+    [ThreadStatic]
+    private static bool t_hasWideSignalStack;
+
+    /// <summary>
+    /// CoreCLR's alternate stack is 16 KiB with its guard page; its SIGSEGV handler takes up to 9.7 KiB of the 12 before it leaves it, and blocks
+    /// only the activation signal. Any other signal then does not fit (3 KiB of frame with AVX-512), with SA_ONSTACK or without, and the kernel
+    /// kills the process: the same in a plain .NET process. The runtime unmaps this one when the thread ends, like its own.
+    /// </summary>
+    private static void WidenSignalStack()
+    {
+        if (t_hasWideSignalStack)
+        {
+            return;
+        }
+
+        nint memory = Sys.Invoke(SyscallNumber.Mmap, 0, SignalStackBytes, ProtReadWrite, MapPrivateAnonymous, -1, 0);
+        StackT stack = new() { Pointer = memory, SizeInBytes = SignalStackBytes };
+        int r = memory < 0 ? (int)memory : Sys.Sigaltstack(&stack, null);
+        if (r < 0)
+        {
+            Program.Fail($"alternate stack: {r}");
+        }
+
+        t_hasWideSignalStack = true;
     }
 
     public static long Mix(Question q) => unchecked((q.Value ^ q.Salt << 7) * 6364136223846793005L + 1442695040888963407L);

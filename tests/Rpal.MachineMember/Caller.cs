@@ -15,19 +15,12 @@ internal static unsafe class Caller
     /// <summary>MXCSR and x87 control: the runtime leaves them at their defaults when it makes an exception of a fault, in any process.</summary>
     private const uint RuntimeResets = 1 << 17 | 1 << 18;
 
-    /// <summary>
-    /// Not in a storm: with both, a member died of SIGSEGV once after 240,000 signals. Open; suspected, not shown: the runtime handles a fault on
-    /// its small alternate stack, and two more signals' frames do not fit there.
-    /// </summary>
-    private static bool s_faults = true;
-
     private static RpalConnection s_a = null!, s_registers = null!;
     private static int s_calleePid;
 
     public static void Run(string mode, double seconds, int seed, string[] options)
     {
         s_a = RpalConnection.ConnectAsync("a").Result;
-        s_faults = !options.Contains("storm");
         s_registers = RpalConnection.ConnectAsync("a.registers").Result;
         s_calleePid = ((ReceiverBlock*)s_registers.FirstReceiver)->Home->Pid;
         if (options.Contains("storm"))
@@ -108,7 +101,7 @@ internal static unsafe class Caller
     {
         for (int i = 0; i < count && Stopwatch.GetTimestamp() < until; i++)
         {
-            int kind = random.Next(100) switch { < 50 => Callee.Compute, < 70 => Callee.Nested, < 80 => Callee.InPlace, < 85 => Callee.Lazy, < 90 => Callee.Busy, < 91 when s_faults => Callee.Fault, _ => Callee.Allocate };
+            int kind = random.Next(100) switch { < 50 => Callee.Compute, < 70 => Callee.Nested, < 80 => Callee.InPlace, < 85 => Callee.Lazy, < 90 => Callee.Busy, < 91 => Callee.Fault, _ => Callee.Allocate };
             Question q = new(random.NextInt64(), random.NextInt64());
             Reply a = default;
             CallStatus status = s_a.Call(kind, in q, ref a, Patience);
@@ -165,11 +158,6 @@ internal static unsafe class Caller
 
         foreach (int method in (ReadOnlySpan<int>)[Callee.Compute, Callee.Lazy, Callee.InPlace, Callee.Fault, Callee.Nested])
         {
-            if (method == Callee.Fault && !s_faults)
-            {
-                continue;
-            }
-
             Question q = new(random.NextInt64(), random.NextInt64());
             Reply a = default;
             CallFrame frame = new()
