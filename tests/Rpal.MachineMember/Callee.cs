@@ -88,9 +88,9 @@ internal static unsafe class Callee
     private static bool t_hasWideSignalStack;
 
     /// <summary>
-    /// CoreCLR's alternate stack is 16 KiB with its guard page; its SIGSEGV handler takes up to 9.7 KiB of the 12 before it leaves it, and blocks
-    /// only the activation signal. Any other signal then does not fit (3 KiB of frame with AVX-512), with SA_ONSTACK or without, and the kernel
-    /// kills the process: the same in a plain .NET process. The runtime unmaps this one when the thread ends, like its own.
+    /// CoreCLR's alternate stack is 16 KiB with its guard page; its SIGSEGV handler takes up to 9.6 KiB of it before it leaves it, and blocks only
+    /// the activation signal. Another signal's frame (3 KiB with AVX-512) may then not fit, and the kernel kills the process: shown in a plain
+    /// .NET process as well. With a larger stack neither dies.
     /// </summary>
     private static void WidenSignalStack()
     {
