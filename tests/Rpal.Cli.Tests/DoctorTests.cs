@@ -81,8 +81,9 @@ public sealed class DoctorTests(ITestOutputHelper log)
     }
 
     [Fact]
-    public void Checking_harms_nobody_and_takes_little_time()
+    public void Checking_harms_nobody_and_does_not_hang()
     {
+        TimeSpan hang = TimeSpan.FromSeconds(5);                 // milliseconds when nobody else uses the CPUs
         Assert.True(PlatformCheck.Run().CanRun);
         string before = Descriptors();
         long begin = Stopwatch.GetTimestamp();
@@ -95,8 +96,8 @@ public sealed class DoctorTests(ITestOutputHelper log)
         _ = KernelProbes.Required();
         TimeSpan required = Stopwatch.GetElapsedTime(begin);
         log.WriteLine($"all {all.TotalMilliseconds:0.00} ms, required {required.TotalMilliseconds:0.000} ms");
-        Assert.InRange(all.TotalMilliseconds, 0, 50);
-        Assert.InRange(required.TotalMilliseconds, 0, 2);
+        Assert.InRange(all, TimeSpan.Zero, hang);
+        Assert.InRange(required, TimeSpan.Zero, hang);
 
         static string Descriptors() => string.Join(' ', Directory.GetFiles("/proc/self/fd").Select(f => Sys.Readlink(f)).Where(l => l is not null && l.Contains("anon_inode", StringComparison.Ordinal)).Order());
     }

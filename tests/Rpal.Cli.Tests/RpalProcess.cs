@@ -20,7 +20,7 @@ internal sealed class RpalProcess : IDisposable
     {
     }
 
-    public RpalProcess(string? workingDirectory, string[] arguments)
+    public RpalProcess(string? workingDirectory, string[] arguments, TimeSpan? limit = null)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Rpal.Cli"), arguments)
         {
@@ -30,7 +30,7 @@ internal sealed class RpalProcess : IDisposable
             WorkingDirectory = workingDirectory ?? "",
         };
         _process = Process.Start(start)!;
-        _killer = new Timer(_ => _process.Kill(), null, Limit, Timeout.InfiniteTimeSpan);
+        _killer = new Timer(_ => _process.Kill(), null, limit ?? Limit, Timeout.InfiniteTimeSpan);
         _error = Task.Run(ReadError);
     }
 
@@ -47,6 +47,13 @@ internal sealed class RpalProcess : IDisposable
     public static Result Run(params string[] arguments)
     {
         using var rpal = new RpalProcess(arguments);
+        return rpal.End();
+    }
+
+    /// <summary>For what takes longer than most: killed after <paramref name="limit"/>.</summary>
+    public static Result Run(TimeSpan limit, params string[] arguments)
+    {
+        using var rpal = new RpalProcess(null, arguments, limit);
         return rpal.End();
     }
 

@@ -3,7 +3,7 @@ namespace Rpal.Hosting.Tests;
 /// <summary>Native/probe.c checks from inside what only system calls can tell. Skipped without gcc.</summary>
 public sealed class NativeBehaviourTests
 {
-    [Theory]
+    [NeedsGccTheory]
     [InlineData("maps", "every kind of mmap lands in the slot, and absurd arguments give the kernel's errors")]
     [InlineData("remaps", "mremap and realloc stay in the slot and never grow into the next")]
     [InlineData("attach", "System V segments are attached in the slot")]
@@ -16,63 +16,43 @@ public sealed class NativeBehaviourTests
     [InlineData("forks", "forked, vforked and spawned children work")]
     public async Task A_native_member_finds_what_a_process_of_its_own_would(string scenario, string what)
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", probe, scenario));
         Assert.True(run.ExitCode == 0 && run.Lines("probe")[^1] == "ok", $"{what}: {run.Transcript()}");
     }
 
-    [Theory]
+    [NeedsGccTheory]
     [InlineData("maps")]
     [InlineData("threads")]
     [InlineData("forks")]
     public async Task A_static_position_independent_program_runs(string scenario)
     {
-        if (Programs.Probe("-static-pie") is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe("-static-pie");
         using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", probe, scenario));
         Assert.True(run.ExitCode == 0 && run.Lines("probe")[^1] == "ok", run.Transcript());
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_process_that_shares_a_members_memory_maps_in_its_slot()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", probe, "sharers"));
         Assert.Equal(["sharer's mapping in the slot", "ok"], run.Lines("probe"));
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_member_whose_main_thread_has_ended_goes_on()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", probe, "after-main"));
         Assert.Equal(["ok"], run.Lines("probe"));
         Assert.Equal(5, run.Ended("probe").ExitCode);
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task Members_killed_in_the_middle_of_a_mapping_end()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using var run = new HostRun(null, new MemberFile("a", probe, "spin-until-killed"), new MemberFile("b", probe, "spin-until-killed"));
         await run.LineAsync("a", "ready");
         await run.LineAsync("b", "ready");
@@ -81,41 +61,29 @@ public sealed class NativeBehaviourTests
         Assert.Equal((137, 9), (run.Ended("a").ExitCode, run.Ended("a").Signal));
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_daemon_outlives_its_member_and_does_not_hang_the_host()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using var run = new HostRun(null, new MemberFile("probe", probe, "daemon"));
         await run.EndAsync(leavesNobody: false);
         Assert.Equal(0, run.ExitCode);
         Assert.Single(run.Survivors());
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_daemon_that_never_stops_writing_does_not_hang_the_host()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using var run = new HostRun(null, new MemberFile("probe", probe, "chatty-daemon"));
         await run.EndAsync(leavesNobody: false);
         Assert.Equal(0, run.ExitCode);
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_descriptor_opened_in_one_member_does_not_exist_in_the_other()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using var folder = new TestFolder();
         string pipe = folder.NamedPipe("release");
         using var run = new HostRun(null, new MemberFile("holder", probe, "hold-descriptor", "100", pipe),
@@ -124,20 +92,16 @@ public sealed class NativeBehaviourTests
         Assert.Equal(["not open"], run.Lines("other"));
     }
 
-    [Fact]
+    [NeedsGccFact]
     public async Task A_member_that_executes_another_program_keeps_its_process()
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", probe, "exec", "/bin/sh", "-c", "echo $$; exit 44"));
         Assert.Equal([$"{run.Started("probe").Pid}"], run.Lines("probe"));
         Assert.Equal(44, run.Ended("probe").ExitCode);
     }
 
-    [Theory]
+    [NeedsGccTheory]
     [InlineData("raise", "9", 9)]
     [InlineData("raise", "15", 15)]
     [InlineData("raise", "2", 2)]
@@ -146,11 +110,7 @@ public sealed class NativeBehaviourTests
     [InlineData("abort", "", 6)]
     public async Task A_killed_member_is_reported_with_its_signal_and_the_other_goes_on(string how, string number, int signal)
     {
-        if (Programs.Probe() is not { } probe)
-        {
-            return;
-        }
-
+        string probe = Programs.Probe();
         using var folder = new TestFolder();
         string pipe = folder.NamedPipe("release");
         using var run = new HostRun(null, new MemberFile("victim", probe, how, number), new MemberFile("other", "/bin/sh", "-c", $"read x <{pipe}; echo $x"));

@@ -82,13 +82,15 @@ public sealed class RefusalTests : IDisposable
         return RefusedAsync(126, "/Xib64/ld-linux-x86-64.so.2 does not exist", _folder.File("lost", echo));
     }
 
+    [NeedsGccFact]
+    public Task A_static_program_that_is_not_position_independent_is_refused() =>
+        RefusedAsync(126, "not position independent", Programs.Probe("-static", "-no-pie"));
+
     [Fact]
-    public async Task A_program_that_is_not_position_independent_is_refused()
+    public Task A_program_that_says_it_has_fixed_addresses_is_refused()
     {
-        if (Programs.Probe("-static", "-no-pie") is { } probe)
-        {
-            await RefusedAsync(126, "not position independent", probe);
-        }
+        const int typeOffset = 16, fixedAddresses = 2;           // e_type, ET_EXEC
+        return RefusedAsync(126, "not position independent", Patched("fixed", typeOffset, fixedAddresses));
     }
 
     [Fact]

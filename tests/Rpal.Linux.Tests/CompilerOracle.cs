@@ -9,9 +9,6 @@ internal static class CompilerOracle
 {
     private const int CompilerTimeoutMs = 60_000;
 
-    public static bool IsAvailable { get; } =
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => d.Length > 0 && File.Exists(Path.Combine(d, "gcc")));
-
     /// <summary>The values of the expressions; null for a macro that these headers do not have yet.</summary>
     /// <param name="includes">Header names without brackets.</param>
     /// <param name="expressions">A name starting with an upper-case letter and without any operator counts as a macro that may be

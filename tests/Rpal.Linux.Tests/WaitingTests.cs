@@ -32,12 +32,14 @@ public sealed unsafe class WaitingTests
         Thread waiter = new(() => result = Sys.FutexWait(shared, 0, 10_000_000_000));
         waiter.Start();
 
-        // The waiter announces nothing, so wake until it has gone to sleep; the bound is the join's.
-        for (int i = 0; i < 1000 && Sys.FutexWake(shared, 1) == 0; i++)
+        // Only the kernel knows when the waiter sleeps: wake until somebody was woken, for less than the waiter waits.
+        int woken;
+        for (long begin = Stopwatch.GetTimestamp(); (woken = Sys.FutexWake(shared, 1)) == 0 && Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(8);)
         {
-            Thread.Sleep(1);
+            Thread.Yield();
         }
 
+        Assert.Equal(1, woken);
         Assert.True(waiter.Join(20_000));
         Assert.Equal(0, result);
     }

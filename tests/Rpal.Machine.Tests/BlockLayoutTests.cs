@@ -79,9 +79,12 @@ public sealed partial class BlockLayoutTests
             Assert.True(field is not null, $"{block}: nothing lies at {offset} ({d.Value}).");
             Assert.True(Size(field!) == bytes || field!.Name == nameof(ThreadBlock.Selector), $"{block}.{field!.Name} has {Size(field)} bytes, drawn as '{d.Value}'.");
         });
+
+        // Both ways: no field is left out, and none is drawn twice.
+        Assert.Equal(Fields(type).Select(f => $"{Offset(type, f.Name)}").Order(), drawn.Select(d => d.Groups[1].Value).Order());
     }
 
-    [GeneratedRegex(@"(?<![a-z\d])(\d+) +([A-Za-z][A-Za-z\d,'\-]*(?: [A-Za-z][A-Za-z\d,'\-]*)*?) (u|i)(8|16|32|64)(?:\[(\d+)\])?(?= |,|<|\r|\n|$)")]
+    [GeneratedRegex(@"(?<![a-z\d])(\d+) +([A-Za-z][A-Za-z\d,'\-]*(?: [A-Za-z][A-Za-z\d,'\-]*)*?) (u|i)(8|16|32|64)(?:\[(\d+)\])?(?= |,|:|<|\r|\n|$)")]
     private static partial Regex Drawn();
 
     private static FieldInfo[] Fields(Type type) => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Rpal.Machine.Emit;
 using Xunit.Abstractions;
 
 namespace Rpal.Machine.Tests;
@@ -34,6 +35,7 @@ public sealed class StormTests(ITestOutputHelper output)
             }
         }
 
+        Assert.Equal(MachineCode.Assemble(inject: true).Points.Count, hits.Count);
         Assert.All(hits, h => Assert.True(h.Value >= LeastHits, $"{h.Key} was hit {h.Value} times."));
         Assert.All(sums, s => Assert.True(s.Value > 0, $"{s.Key} stayed zero."));
     }
@@ -47,7 +49,7 @@ public sealed class StormTests(ITestOutputHelper output)
         Assert.True(report.GetProperty("signalsSent").GetInt64() > 1000);
         Assert.Equal(report.GetProperty("signalsSent").GetInt64(), report.GetProperty("signalsHandled").GetInt64());
         Assert.Equal(0, report.GetProperty("signalsRefused").GetInt64());
-        foreach (string kind in (ReadOnlySpan<string>)["lazy", "inPlace", "nested", "evictions", "requeued"])
+        foreach (string kind in (ReadOnlySpan<string>)["lazy", "inPlace", "nested", "evictions", "requeued", "registerChecks", "evictionsSeen"])
         {
             Assert.True(report.GetProperty(kind).GetInt64() > 0, $"{kind} stayed zero.");
         }

@@ -87,6 +87,7 @@ internal static class Collections
         });
         Volatile.Write(ref stop, true);
         collector.Join();
+        Check.That(calls > 0, "no round was made");
         Console.WriteLine($"{calls} rounds, {GC.CollectionCount(0)} collections here, {work.Do(Deed.Collections)} there");
         work.Stop();
         return 0;
@@ -107,9 +108,9 @@ internal static class Collections
     private static int FewCalls(int calls)
     {
         RpalConnection work = Calls.Connect("work");
-        int before = GC.CollectionCount(0);
+        int before = GC.CollectionCount(0), rounds = 0;
         long begin = Stopwatch.GetTimestamp();
-        for (int i = 0; i < calls && Stopwatch.GetElapsedTime(begin) < Check.Patience; i++)
+        for (int i = 0; i < calls && Stopwatch.GetElapsedTime(begin) < Check.Patience; i++, rounds++)
         {
             work.CheckChecksum(i);
             Check.Equal(Expected(100), work.Do(Deed.Allocate, 100));
@@ -121,7 +122,8 @@ internal static class Collections
             }
         }
 
-        Console.WriteLine($"collections {GC.CollectionCount(0) - before}, server {System.Runtime.GCSettings.IsServerGC}");
+        Check.That(rounds > 0, "no round was made");
+        Console.WriteLine($"rounds {rounds}, collections {GC.CollectionCount(0) - before}, server {System.Runtime.GCSettings.IsServerGC}");
         work.Stop();
         return 0;
     }

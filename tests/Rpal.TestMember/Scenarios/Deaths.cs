@@ -41,7 +41,7 @@ internal static class Deaths
             Check.Comes(() => Volatile.Read(ref announced[i]) != 0);
         }
 
-        if (deed is Deed.BlockForever or Deed.ReadBlocked)
+        if (deed == Deed.ReadBlocked)
         {
             Check.Comes(() => victim.Do(Deed.LazySwitches) >= callers);          // each caller's context is at home by now
         }
@@ -113,6 +113,10 @@ internal static class Deaths
         IsDead(b);
         Volatile.Write(ref hold[0], 2);
         Check.That(caller.Join(s_limit), "the caller was not told");
+
+        // Both are right. The host signals this kernel thread while b's receiver is foreign, and b's context, with work's call returned to it,
+        // goes on here until a signal or a system call of its own switches it lazily: then it finds b gone, and the caller gets PeerDied.
+        // When its last instructions come before that, the answer is whole, and it is Answered. Nothing else may come, such as an exception.
         Check.That(status is CallStatus.PeerDied or CallStatus.Answered, $"{status}");
         IsDead(b);
         GoOn(work);

@@ -18,7 +18,7 @@ internal enum Deed
 {
     Nothing, Pid, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
-    Compute, SleepForever, BlockForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
+    Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
 }
 
@@ -126,7 +126,6 @@ internal static class StandardService
             case Deed.ThreadStatics: return t_static += n;
             case Deed.Compute: return Compute(TimeSpan.FromMilliseconds(n));
             case Deed.SleepForever: Announce(ref answer); Thread.Sleep(Timeout.Infinite); return 0;
-            case Deed.BlockForever: Announce(ref answer); Thread.Sleep(Timeout.Infinite); return 0;
             case Deed.ComputeForever: Announce(ref answer); return Compute(TimeSpan.MaxValue);
             case Deed.ReadBlocked: return ReadBlocked(ref answer);
             case Deed.Yield: return YieldOften((int)n);
@@ -238,9 +237,10 @@ internal static class StandardService
     private static long Contend(int rounds)
     {
         long shared = 0;
-        bool other = false;
+        bool running = false, other = false;
         var thread = new Thread(() =>
         {
+            Volatile.Write(ref running, true);
             for (int i = 0; i < rounds; i++)
             {
                 lock (s_lock)
@@ -251,7 +251,13 @@ internal static class StandardService
                 }
             }
         });
-        thread.Start();
+        lock (s_lock)
+        {
+            // The two might never meet otherwise. What the other thread waits for, once it runs, is this lock.
+            thread.Start();
+            Check.Comes(() => Volatile.Read(ref running) && (thread.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0);
+        }
+
         for (int i = 0; i < rounds; i++)
         {
             lock (s_lock)

@@ -1,0 +1,42 @@
+using System.Text.Json;
+
+namespace Rpal.Cli.Tests;
+
+/// <summary>That the figures come, not how good they are: tests share their CPUs.</summary>
+public sealed class BenchTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(90);
+
+    [Fact]
+    public void The_demo_compares_three_ways_in_two_measures()
+    {
+        JsonElement[] rows = [.. Json("demo", "--messages", "1000", "--json").EnumerateArray()];
+        string[] ways = ["RPAL call", "socket, same core", "socket, cross core"], measures = ["one way", "round trip"];
+        Assert.Equal(measures.SelectMany(m => ways.Select(w => (w, m))), rows.Select(r => (r.GetProperty("Way").GetString()!, r.GetProperty("Measure").GetString()!)));
+        foreach (JsonElement row in rows)
+        {
+            Assert.All((string[])["Mean", "P50", "P99", "P999"], name => Positive(row.GetProperty("Ns"), name));
+        }
+    }
+
+    [Theory]
+    [InlineData("call", "call_rtt_cycles", "floor_rtt_cycles", "socket_rtt_cycles", "ratio_to_floor", "ratio_to_socket", "one_way_cycles")]
+    [InlineData("lazy", "lazy_rtt_ns", "inplace_rtt_ns", "socket_rtt_ns")]
+    [InlineData("scale", "calls_per_second_1", "calls_per_second_2")]
+    [InlineData("start", "plain_ms", "member_ms", "ratio")]
+    public void A_benchmark_prints_one_object_with_its_figures(string benchmark, params string[] names)
+    {
+        JsonElement figures = Json("bench", benchmark, "--json");
+        Assert.Equal(JsonValueKind.Object, figures.ValueKind);
+        Assert.All(names, name => Positive(figures, name));
+    }
+
+    private static void Positive(JsonElement figures, string name) => Assert.True(figures.GetProperty(name).GetDouble() > 0, $"{name} in {figures}");
+
+    private static JsonElement Json(params string[] arguments)
+    {
+        RpalProcess.Result r = RpalProcess.Run(s_limit, arguments);
+        Assert.True(r.ExitCode == 0, $"exit code {r.ExitCode}: {r.Error}");
+        return JsonDocument.Parse(r.Output).RootElement;
+    }
+}
