@@ -10,12 +10,12 @@ public sealed class BenchTests
     [Fact]
     public void The_demo_compares_three_ways_in_two_measures()
     {
-        JsonElement[] rows = [.. Json("demo", "--messages", "1000", "--json").EnumerateArray()];
+        JsonElement[] rows = [.. Json("demo", "--messages", "1000", "--json").GetProperty("rows").EnumerateArray()];
         string[] ways = ["RPAL call", "socket, same core", "socket, cross core"], measures = ["one way", "round trip"];
-        Assert.Equal(measures.SelectMany(m => ways.Select(w => (w, m))), rows.Select(r => (r.GetProperty("Way").GetString()!, r.GetProperty("Measure").GetString()!)));
+        Assert.Equal(measures.SelectMany(m => ways.Select(w => (w, m))), rows.Select(r => (r.GetProperty("way").GetString()!, r.GetProperty("measure").GetString()!)));
         foreach (JsonElement row in rows)
         {
-            Assert.All((string[])["Mean", "P50", "P99", "P999"], name => Positive(row.GetProperty("Ns"), name));
+            Assert.All((string[])["mean", "p50", "p99", "p999"], name => Positive(row.GetProperty("ns"), name));
         }
     }
 

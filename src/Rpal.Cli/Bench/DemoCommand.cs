@@ -14,7 +14,7 @@ internal static class DemoCommand
     /// <summary>A socket's message takes a thousand times as long: so many fewer are enough.</summary>
     private const int SocketShare = 10, SocketCrossShare = 25;
 
-    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     private sealed record Row(string Way, string Measure, Statistics Ns);
 
@@ -42,7 +42,7 @@ internal static class DemoCommand
                 : await BenchProgress.ShowAsync($"{messages:N0} messages of 32 bytes", p => Measure(messages, p)).ConfigureAwait(false);
             if (json)
             {
-                Console.WriteLine(JsonSerializer.Serialize(rows, s_indented));
+                Console.WriteLine(JsonSerializer.Serialize(new { tsc_ghz = Math.Round(BenchFigures.TscPerNs, 3), rows }, s_indented));
             }
             else
             {
