@@ -25,6 +25,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         RetireReady();
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
+        GiveUpLostContexts();
         family.Directory.MemberGone(_member->Index);
         bool foreign = true;
         for (long begin = Environment.TickCount64; (foreign = Sweep()) && Environment.TickCount64 - begin < ChaseMs;)
@@ -76,6 +77,36 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         }
 
         return foreign;
+    }
+
+    /// <summary>
+    /// Contexts of others that the dead member's kernel threads were executing went with them, the innermost and all below it on the
+    /// same thread. Nobody will ever answer there: Dead, so that nobody waits for them.
+    /// </summary>
+    private void GiveUpLostContexts()
+    {
+        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+        {
+            ThreadBlock* thread = MemberBlock.Thread(_member->Index, t);
+            if (thread->Tid == 0)
+            {
+                break;
+            }
+
+            ReceiverBlock* lost = thread->Current;
+            for (int level = 0; lost is not null && level < FamilyLayout.ReceiverCapacity; level++)
+            {
+                if (Interlocked.CompareExchange(ref *(uint*)&lost->State, (uint)ReceiverState.Dead, (uint)ReceiverState.Foreign) == (uint)ReceiverState.Foreign && lost->Service is not null)
+                {
+                    Interlocked.Increment(ref lost->Service->ReadySequence);     // whoever waits for it looks again
+                    _ = Sys.FutexWake(&lost->Service->ReadySequence, int.MaxValue);
+                }
+
+                lost = lost->Sender == thread || lost->Sender is null ? null : lost->Sender->OwnReceiver;
+            }
+
+            thread->Current = null;
+        }
     }
 
     private static void Tell(ref ThreadBlock* from, ref uint sequenceOf)

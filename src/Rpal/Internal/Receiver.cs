@@ -57,8 +57,14 @@ internal sealed unsafe class Receiver
     }
 
     /// <summary>Waits for the thread's end and gives the block back. After <see cref="TryStop"/>.</summary>
+    /// <remarks>A receiver whose caller died inside its handler never ends: its context is lost, its thread stays parked.</remarks>
     public void Join()
     {
+        if (Block->State == ReceiverState.Dead)
+        {
+            return;
+        }
+
         _thread.Join();
         lock (s_lock)
         {
