@@ -34,14 +34,6 @@ public sealed class DeathTests
         Run(MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("caller", "kill-the-middle"));
 
     [Fact]
-    public void A_caller_killed_inside_a_handler_takes_that_receiver_along_and_nothing_else()
-    {
-        using var run = FamilyRun.Start(MemberSpec.Serves("work", 4), MemberSpec.Scenario("doomed", "doomed-caller"), MemberSpec.Scenario("caller", "kill-a-caller"));
-        run.WaitForEnd("caller", "work");
-        run.Expect(run.ExitOf("caller") == new Exit(0, 0) && run.ExitOf("work") == new Exit(0, 0), "the survivors' ends");
-    }
-
-    [Fact]
     public void Senders_that_wait_for_a_receiver_are_told_when_the_process_dies() =>
         Run(MemberSpec.Serves("victim"), MemberSpec.Scenario("caller", "waits-for-the-dying"));
 

@@ -10,8 +10,6 @@ internal static class Deaths
 
     public static void Add(Dictionary<string, Func<string[], int>> scenarios)
     {
-        scenarios.Add("doomed-caller", _ => DoomedCaller());
-        scenarios.Add("kill-a-caller", _ => KillACaller());
         scenarios.Add("kill", args => Kill(Enum.Parse<Deed>(args[0]), int.Parse(args[1])));
         scenarios.Add("make-it-die", args => MakeItDie(Enum.Parse<Deed>(args[0]), long.Parse(args[1])));
         scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
@@ -121,29 +119,6 @@ internal static class Deaths
         // When its last instructions come before that, the answer is whole, and it is Answered. Nothing else may come, such as an exception.
         Check.That(status is CallStatus.PeerDied or CallStatus.Answered, $"{status}");
         IsDead(b);
-        GoOn(work);
-        return 0;
-    }
-
-    /// <summary>Sleeps in one of work's handlers, on its own kernel thread, until it is killed.</summary>
-    private static int DoomedCaller()
-    {
-        RpalService doomed = StandardService.Register("doomed", 1, static () => { });
-        doomed.Enable();
-        RpalConnection work = Calls.Connect("work");
-        _ = work.Do(Deed.Sleep, 1);                              // the runtime's first sleep sets things up, at home
-        _ = work.Do(Deed.Sleep, 600_000);
-        return 1;
-    }
-
-    private static int KillACaller()
-    {
-        RpalConnection doomed = Calls.Connect("doomed"), work = Calls.Connect("work");
-        int pid = (int)doomed.Do(Deed.Pid);
-        Check.Comes(() => Waiting.ReceiversInUse("work") == 1);
-        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
-        IsDead(doomed);
-        Check.Comes(() => Waiting.ReceiversInUse("work") == 0);
         GoOn(work);
         return 0;
     }
