@@ -30,7 +30,7 @@ internal unsafe struct MemberBlock
 {
     public const int SizeBytes = 0x1_0000;
     public const int
-        PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
+        IndexOffset = 12, PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
         ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
     /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
@@ -41,7 +41,7 @@ internal unsafe struct MemberBlock
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;
-    [FieldOffset(12)] public int Index;
+    [FieldOffset(IndexOffset)] public int Index;
     [FieldOffset(PidOffset)] public int Pid;
     [FieldOffset(StateOffset)] public MemberState State;
     [FieldOffset(24)] public uint Attached;

@@ -8,7 +8,9 @@ namespace Rpal.Internal;
 /// <remarks>
 /// SYNC receiver-waiters: an answer stores Ready, then looks at the waiters, without a fence between. So a waiter announces
 /// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
-/// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
+/// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then. The announcement is a
+/// flag that whoever wakes takes back, not a count: a waiter that is killed leaves at most one wake-up too many. The sequence is
+/// read before the flag is set, so that a wake-up for an earlier announcement is not slept through.
 /// </remarks>
 internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint[] receivers)
 {
@@ -41,37 +43,43 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
             Thread.SpinWait(1 + look);
         }
 
-        Interlocked.Increment(ref _entry->Waiters);
+        sender->WaitsFor = _entry;
         try
         {
-            _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
-            while (true)
-            {
-                uint seen = Volatile.Read(ref _entry->ReadySequence);
-                if (Look(call, sender, frame) is { } status)
-                {
-                    return status;
-                }
-
-                cancellationToken.ThrowIfCancellationRequested();
-                long left = until - Stopwatch.GetTimestamp();
-                if (left <= 0)
-                {
-                    return CallStatus.Busy;
-                }
-
-                long leftNs = until == long.MaxValue ? -1 : (long)Math.Min(left / (double)Stopwatch.Frequency * 1e9, long.MaxValue / 2);
-                if (cancellationToken.CanBeCanceled)
-                {
-                    leftNs = leftNs < 0 ? CancellationSliceNs : Math.Min(leftNs, CancellationSliceNs);
-                }
-
-                _ = Sys.FutexWait(&_entry->ReadySequence, seen, leftNs);
-            }
+            return WaitForReceiver(call, sender, frame, until, cancellationToken);
         }
         finally
         {
-            Interlocked.Decrement(ref _entry->Waiters);
+            sender->WaitsFor = null;
+        }
+    }
+
+    private CallStatus WaitForReceiver(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame, long until, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            uint seen = Volatile.Read(ref _entry->ReadySequence);
+            Volatile.Write(ref _entry->Waiters, 1);
+            _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
+            if (Look(call, sender, frame) is { } status)
+            {
+                return status;
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+            long left = until - Stopwatch.GetTimestamp();
+            if (left <= 0)
+            {
+                return CallStatus.Busy;
+            }
+
+            long leftNs = until == long.MaxValue ? -1 : (long)Math.Min(left / (double)Stopwatch.Frequency * 1e9, long.MaxValue / 2);
+            if (cancellationToken.CanBeCanceled)
+            {
+                leftNs = leftNs < 0 ? CancellationSliceNs : Math.Min(leftNs, CancellationSliceNs);
+            }
+
+            _ = Sys.FutexWait(&_entry->ReadySequence, seen, leftNs);
         }
     }
 

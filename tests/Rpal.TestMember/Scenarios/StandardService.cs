@@ -19,7 +19,7 @@ internal enum Deed
     Nothing, Pid, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
     Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
-    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
+    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung, ComputeAnnounced, SleepAnnounced,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -127,6 +127,8 @@ internal static class StandardService
             case Deed.Compute: return Compute(TimeSpan.FromMilliseconds(n));
             case Deed.SleepForever: Announce(ref answer); Thread.Sleep(Timeout.Infinite); return 0;
             case Deed.ComputeForever: Announce(ref answer); return Compute(TimeSpan.MaxValue);
+            case Deed.ComputeAnnounced: Announce(ref answer); return Compute(TimeSpan.FromMilliseconds(n));
+            case Deed.SleepAnnounced: Announce(ref answer); Thread.Sleep((int)n); return 0;
             case Deed.ReadBlocked: return ReadBlocked(ref answer);
             case Deed.Yield: return YieldOften((int)n);
             case Deed.Advise: return Advise();

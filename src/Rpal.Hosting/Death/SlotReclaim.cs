@@ -1,7 +1,7 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
-namespace Rpal.Hosting;
+namespace Rpal.Hosting.Death;
 
 /// <summary>Gives a dead member's slot and area back, once nobody needs what lies there.</summary>
 /// <remarks>
