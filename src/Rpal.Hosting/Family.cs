@@ -13,6 +13,7 @@ internal sealed unsafe class Family
 {
     private static readonly Lock s_lock = new();
     private static Family? s_family;
+    private static ulong s_generations;
 
     /// <summary>The longest that a side spins before it sleeps, in microseconds: about what waking a sleeping CPU costs (20 to 50 us measured).</summary>
     public const int SpinLimitUs = 50;
@@ -112,6 +113,7 @@ internal sealed unsafe class Family
         MemberBlock* m = MemberBlock.At(index);
         m->AbiVersion = FamilyLayout.AbiVersion;
         m->Index = index;
+        Volatile.Write(ref m->Generation, Interlocked.Increment(ref s_generations));
         m->Magic = FamilyLayout.Magic;
         return m;
     }

@@ -20,15 +20,17 @@ public sealed class RpalConnection
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _registration;                              // the registration: what takes the name or the receivers later has another
     private readonly int _member;
+    private readonly ulong _generation;                                // the member's start: what takes its slot later has another
     private readonly nint[] _receivers;
     private readonly long _place;
 
-    private unsafe RpalConnection(string service, int index, int member, ulong registration, nint[] receivers)
+    private unsafe RpalConnection(string service, int index, int member, ulong generation, ulong registration, nint[] receivers)
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
         _registration = registration;
         _member = member;
+        _generation = generation;
         _place = index % ThreadBlock.LastReceiverCount;
         _receivers = receivers;
     }
@@ -141,6 +143,31 @@ public sealed class RpalConnection
     /// <summary>The raw way for benchmarks: the receiver that this thread would use first.</summary>
     internal unsafe ReceiverBlock* FirstReceiver => (ReceiverBlock*)_receivers[0];
 
+    /// <summary>Copies from the memory of the service's process, which may end or unmap it at any time.</summary>
+    /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
+    /// <param name="destination">As many bytes as are wanted. Undefined unless <see cref="CopyStatus.Copied"/>: a part may be there.</param>
+    /// <returns>Whether everything was copied, or why not; never an access violation.</returns>
+    /// <remarks>What the peer writes meanwhile may be torn: agree with it when it is safe to look, for instance in a call.</remarks>
+    public unsafe CopyStatus TryCopyFrom(nint peerAddress, Span<byte> destination)
+    {
+        fixed (byte* to = destination)
+        {
+            return new PeerMemory(_member, _generation).Copy(peerAddress, to, destination.Length, toPeer: false);
+        }
+    }
+
+    /// <summary>Copies into the memory of the service's process, which may end or unmap it at any time.</summary>
+    /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
+    /// <param name="source">What is copied. Unless <see cref="CopyStatus.Copied"/>, any part of it may have been written, from the beginning on.</param>
+    /// <returns>Whether everything was copied, or why not; never an access violation.</returns>
+    public unsafe CopyStatus TryCopyTo(nint peerAddress, ReadOnlySpan<byte> source)
+    {
+        fixed (byte* from = source)
+        {
+            return new PeerMemory(_member, _generation).Copy(peerAddress, from, source.Length, toPeer: true);
+        }
+    }
+
     /// <summary>For benchmarks that make frames themselves.</summary>
     internal ulong Registration => _registration;
 
@@ -197,9 +224,10 @@ public sealed class RpalConnection
                 }
 
                 int member = e->Member;
+                ulong generation = (uint)member < FamilyLayout.MemberCapacity ? PeerMemory.GenerationOf(member) : 0;
                 if (receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
                 {
-                    return new RpalConnection(service, i, member, registration, receivers);
+                    return new RpalConnection(service, i, member, generation, registration, receivers);
                 }
             }
         }

@@ -39,6 +39,7 @@ internal sealed partial class Emitter
         EmitAgent();
         EmitSpawn();
         EmitRunSteps();
+        EmitCopy();
         return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points);
     }
 
