@@ -38,6 +38,10 @@ public sealed class RpalConnection
     /// <summary>The service's name.</summary>
     public string Service { get; }
 
+    /// <summary>Cancelled when the service is closed or its process is gone: calls through this connection cannot be answered any more.</summary>
+    /// <remarks>The same token for all connections to one registration. While somebody has asked for it, one thread of this process watches.</remarks>
+    public unsafe CancellationToken Gone => GoneTokens.Of(_entry, _registration);
+
     /// <summary>Waits until the service is there and enabled.</summary>
     /// <param name="service">Its name.</param>
     /// <param name="cancellationToken">Ends the wait.</param>

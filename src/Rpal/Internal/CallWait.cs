@@ -78,7 +78,12 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     /// <summary>Tries every receiver once. Null: all are in use.</summary>
     private CallStatus? Look(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame)
     {
-        int dead = 0, stopped = 0;
+        if (IsOpen(out bool disabled) && disabled)
+        {
+            return null;                                         // it may be enabled again
+        }
+
+        int dead = 0;
         for (int i = 0; i < receivers.Length; i++)
         {
             uint result = call(sender, (ReceiverBlock*)receivers[i], frame);
@@ -92,19 +97,19 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
                 case CallResult.NotReady | (uint)ReceiverState.Dead:
                     dead++;
                     break;
-                case CallResult.NotReady | (uint)ReceiverState.Stopped:
-                    stopped++;
-                    break;
             }
         }
 
-        return dead + stopped < receivers.Length && IsOpen() ? null
+        return dead < receivers.Length && IsOpen(out _) ? null   // all stopped, but open: disabled just then
             : dead > 0 || MemberBlock.At(member)->State == MemberState.Gone ? CallStatus.PeerDied
             : CallStatus.Closed;
     }
 
     /// <summary>Whether the entry is still our service's. Receivers that are busy to the end wake nobody: they may serve another by then.</summary>
-    private bool IsOpen() => MemberBlock.At(member)->State != MemberState.Gone
-        && (ServiceState)Volatile.Read(ref *(uint*)&_entry->State) is not (ServiceState.Gone or ServiceState.Free)
-        && Volatile.Read(ref _entry->Registration) == registration;
+    private bool IsOpen(out bool disabled)
+    {
+        var state = (ServiceState)Volatile.Read(ref *(uint*)&_entry->State);
+        disabled = state == ServiceState.Disabled;
+        return MemberBlock.At(member)->State != MemberState.Gone && state is not (ServiceState.Gone or ServiceState.Free) && Volatile.Read(ref _entry->Registration) == registration;
+    }
 }

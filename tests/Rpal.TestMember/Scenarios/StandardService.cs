@@ -21,6 +21,7 @@ internal enum Deed
     Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
+    StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -150,6 +151,11 @@ internal static class StandardService
             case Deed.CopyBack: return Copies.CopyBack(n);
             case Deed.FaultBack: return Copies.FaultBack(n);
             case Deed.CopyBackAtHome: UseFile(); return Copies.CopyBack(n);
+            case Deed.StateRegister: return States.Register();
+            case Deed.StateEnable: return States.Enable();
+            case Deed.StateDisable: return States.Disable();
+            case Deed.StateClose: return States.Close();
+            case Deed.StateFlicker: return States.Flicker(n);
             default: throw new ArgumentOutOfRangeException(nameof(deed), deed, null);
         }
     }
