@@ -19,18 +19,16 @@ public sealed class RpalConnection
 
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _registration;                              // the registration: what takes the name or the receivers later has another
-    private readonly int _member;
-    private readonly ulong _generation;                                // the member's start: what takes its slot later has another
+    private readonly Peer _peer;
     private readonly nint[] _receivers;
     private readonly long _place;
 
-    private unsafe RpalConnection(string service, int index, int member, ulong generation, ulong registration, nint[] receivers)
+    private unsafe RpalConnection(string service, int index, Peer peer, ulong registration, nint[] receivers)
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
         _registration = registration;
-        _member = member;
-        _generation = generation;
+        _peer = peer;
         _place = index % ThreadBlock.LastReceiverCount;
         _receivers = receivers;
     }
@@ -151,24 +149,26 @@ public sealed class RpalConnection
     /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
     /// <param name="destination">As many bytes as are wanted. Undefined unless <see cref="CopyStatus.Copied"/>: a part may be there.</param>
     /// <returns>Whether everything was copied, or why not; never an access violation.</returns>
+    /// <exception cref="RpalException">More threads than a process can call from (4,096).</exception>
     /// <remarks>What the peer writes meanwhile may be torn: agree with it when it is safe to look, for instance in a call.</remarks>
     public unsafe CopyStatus TryCopyFrom(nint peerAddress, Span<byte> destination)
     {
         fixed (byte* to = destination)
         {
-            return new PeerMemory(_member, _generation).Copy(peerAddress, to, destination.Length, toPeer: false);
+            return _peer.Copy(peerAddress, to, destination.Length, toPeer: false);
         }
     }
 
     /// <summary>Copies into the memory of the service's process, which may end or unmap it at any time.</summary>
     /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
     /// <param name="source">What is copied. Unless <see cref="CopyStatus.Copied"/>, any part of it may have been written, from the beginning on.</param>
-    /// <returns>Whether everything was copied, or why not; never an access violation.</returns>
+    /// <returns>Whether everything was copied, or why not; never an access violation, and never into a process that took the peer's place.</returns>
+    /// <exception cref="RpalException">More threads than a process can call from (4,096).</exception>
     public unsafe CopyStatus TryCopyTo(nint peerAddress, ReadOnlySpan<byte> source)
     {
         fixed (byte* from = source)
         {
-            return new PeerMemory(_member, _generation).Copy(peerAddress, from, source.Length, toPeer: true);
+            return _peer.Copy(peerAddress, from, source.Length, toPeer: true);
         }
     }
 
@@ -187,7 +187,7 @@ public sealed class RpalConnection
 
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _registration, _member, _place, _receivers).Run(frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _registration, _peer, _place, _receivers).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;
@@ -227,11 +227,11 @@ public sealed class RpalConnection
                     receivers[r] = (nint)e->Receivers[r];
                 }
 
-                int member = e->Member;
-                ulong generation = (uint)member < FamilyLayout.MemberCapacity ? PeerMemory.GenerationOf(member) : 0;
+                int member = Math.Clamp(e->Member, 0, FamilyLayout.MemberCapacity - 1);
+                var peer = new Peer(member, Peer.GenerationOf(member));
                 if (receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
                 {
-                    return new RpalConnection(service, i, member, generation, registration, receivers);
+                    return new RpalConnection(service, i, peer, registration, receivers);
                 }
             }
         }

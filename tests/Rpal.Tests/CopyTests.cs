@@ -20,10 +20,12 @@ public sealed class CopyTests
     [Fact]
     public void A_fault_of_a_copy_in_a_handler_is_answered_without_a_lazy_switch() => FamilyRun.CallerSucceeds("copy-in-handler");
 
-    [Fact]
-    public void A_peer_killed_in_the_middle_of_copies_is_gone()
+    [Theory]
+    [InlineData("copy-from-the-dying")]
+    [InlineData("copy-pins-the-slot")]
+    public void A_peer_killed_in_the_middle_of_copies_is_gone_and_its_slot_free_when_they_have_ended(string scenario)
     {
-        using var run = FamilyRun.Start(MemberSpec.Serves("victim"), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "copy-from-the-dying"));
+        using var run = FamilyRun.Start(MemberSpec.Serves("victim"), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", scenario));
         run.WaitForEnd("caller", "work");
         run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");
         run.Expect(run.ExitOf("work") == new Exit(0, 0), "the survivor's end");

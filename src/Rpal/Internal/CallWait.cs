@@ -10,7 +10,7 @@ namespace Rpal.Internal;
 /// itself, makes every CPU of the family pass a barrier (membarrier: one address space, so one call reaches all members), and
 /// only then looks for a Ready receiver. Whoever missed the announcement has its Ready visible by then.
 /// </remarks>
-internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint[] receivers)
+internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, Peer peer, long place, nint[] receivers)
 {
     /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
     private const int LooksBeforeSleep = 64;
@@ -101,7 +101,7 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
         }
 
         return dead < receivers.Length && IsOpen(out _) ? null   // all stopped, but open: disabled just then
-            : dead > 0 || MemberBlock.At(member)->State == MemberState.Gone ? CallStatus.PeerDied
+            : dead > 0 || !peer.IsAlive ? CallStatus.PeerDied
             : CallStatus.Closed;
     }
 
@@ -110,6 +110,6 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     {
         var state = (ServiceState)Volatile.Read(ref *(uint*)&_entry->State);
         disabled = state == ServiceState.Disabled;
-        return MemberBlock.At(member)->State != MemberState.Gone && state is not (ServiceState.Gone or ServiceState.Free) && Volatile.Read(ref _entry->Registration) == registration;
+        return peer.IsAlive && state is not (ServiceState.Gone or ServiceState.Free) && Volatile.Read(ref _entry->Registration) == registration;
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Rpal.Internal;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -9,6 +10,10 @@ internal static unsafe class Copies
 {
     private const int Page = 4096, Faults = 100_000;
 
+    /// <summary>From a slot's beginning: between the main thread's stack and the arena.</summary>
+    private const long QuietOffset = 12L << 30;
+
+    private static long s_mapped;
     private static RpalConnection? s_back;
 
     public static void Add(Dictionary<string, Func<string[], int>> scenarios)
@@ -18,12 +23,13 @@ internal static unsafe class Copies
         scenarios.AddCaller("copy-100000-faults", ManyFaults);
         scenarios.AddCaller("copy-while-unmapped", WhileUnmapped);
         scenarios.AddCaller("copy-in-handler", InHandler);
+        scenarios.Add("copy-pins-the-slot", _ => PinsTheSlot());
         scenarios.Add("copy-from-the-dying", _ => FromTheDying());
     }
 
     // ----- what the standard service does when it is told to
 
-    /// <summary>Four pages: one with a pattern, one more, one that may only be read, one that is not mapped. The cursor of a slot only moves up, so nothing else takes its place.</summary>
+    /// <summary>Four pages: one with a pattern, one more, one that may only be read, one that is not mapped.</summary>
     public static long Offer()
     {
         nint p = Map(4 * Page);
@@ -56,7 +62,7 @@ internal static unsafe class Copies
             {
                 Check.Equal(0, Sys.Munmap(p + Page, Page));
                 Thread.Yield();
-                Check.Equal(p + Page, Sys.Mmap(p + Page, Page, Prot.Read | Prot.Write, MapFlags.Private | MapFlags.Anonymous | MapFlags.FixedNoreplace, -1, 0));
+                MapAt(p + Page, Page);
                 Thread.Yield();
             }
         })
@@ -98,13 +104,8 @@ internal static unsafe class Copies
         byte[] buffer = new byte[Page], wanted = new byte[Page], other = new byte[Page];
         Pattern(wanted, 0);
         Pattern(other, 7);
-        var unarmed = new Thread(() =>                           // a thread that never calls has no block
-        {
-            Check.Equal(CopyStatus.Copied, work.TryCopyFrom(there, buffer));
-            Check.Equal(CopyStatus.NotMapped, work.TryCopyFrom(there + 3 * Page, new byte[1]));
-        });
-        unarmed.Start();
-        unarmed.Join();
+        Check.Parallel(1, _ => Unarmed(there));
+        Check.Equal(CopyStatus.Copied, work.TryCopyFrom(there, buffer));
         Check.That(buffer.AsSpan().SequenceEqual(wanted));
 
         Check.Equal(CopyStatus.Copied, work.TryCopyTo(there, other));
@@ -127,6 +128,22 @@ internal static unsafe class Copies
         Check.Equal(CopyStatus.NotMapped, work.TryCopyFrom(there + 3 * Page - 50, buffer));
     }
 
+    /// <summary>The routine itself, on a thread that has no block.</summary>
+    private static void Unarmed(nint there)
+    {
+        var copy = (delegate* unmanaged<byte*, byte*, nuint, nuint>)FamilyHeader.At->Address(Routine.Copy);
+        byte* page = stackalloc byte[Page];
+        for (int i = 0; i < 100; i++)
+        {
+            Check.Equal((nuint)0, copy(page, (byte*)there, Page));
+            Check.Equal((nuint)Page, copy(page, (byte*)there + 3 * Page, Page));
+            Check.Equal((nuint)10, copy(page, (byte*)there + 3 * Page - 30, 40));
+            Check.Equal((nuint)8, copy(null, page, 8));
+            Check.Equal((nuint)8, copy(page, (byte*)(1UL << 63), 8));               // no address at all
+            Check.Throws<NullReferenceException>(static () => Length(null));
+        }
+    }
+
     private static void OutOfRange(RpalConnection work)
     {
         long slot = work.Do(Deed.Offer) - FamilyLayout.SlotBase;
@@ -142,8 +159,7 @@ internal static unsafe class Copies
             }
         }
 
-        Check.Equal(CopyStatus.NotMapped, work.TryCopyFrom((nint)(slot + FamilyLayout.SlotBytes) - 16, buffer));
-        Check.That(buffer.AsSpan().IndexOfAnyExcept((byte)0) < 0);
+        Check.That(work.TryCopyFrom((nint)(slot + FamilyLayout.SlotBytes) - 16, buffer) is CopyStatus.NotMapped or CopyStatus.Copied);
     }
 
     private static void ManyFaults(RpalConnection work)
@@ -271,13 +287,45 @@ internal static unsafe class Copies
         return 0;
     }
 
+    /// <summary>As if this thread were in the middle of a copy when the peer is killed.</summary>
+    private static int PinsTheSlot()
+    {
+        RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
+        nint there = (nint)victim.Do(Deed.Offer);
+        int pid = (int)victim.Do(Deed.Pid), member = (int)((there - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes);
+        byte resident;
+        ThreadBlock* self = ThreadArmory.Current;
+        Volatile.Write(ref self->Copying, MemberBlock.At(member)->Generation);
+        Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
+        Check.Comes(() => MemberBlock.At(member)->State != MemberState.Running);
+        for (int i = 0; i < 100; i++)                            // whatever the host does meanwhile
+        {
+            work.Do(Deed.FileExists);
+            Check.Equal(MemberState.Gone, MemberBlock.At(member)->State);
+            Check.Equal(0, Sys.Mincore(there, Page, &resident));
+        }
+
+        Volatile.Write(ref self->Copying, 0);
+        Check.Comes(() => MemberBlock.At(member)->State == MemberState.Free);
+        Check.Equal(-(int)Errno.ENOMEM, Sys.Mincore(there, Page, &resident));
+        Check.Equal(CopyStatus.PeerGone, victim.TryCopyFrom(there, new byte[1]));
+        long answer = 0;
+        Check.Equal(CallStatus.PeerDied, victim.Call(Methods.Add, new Numbers(1, 2), ref answer, Deadline.Never));
+        work.Stop();
+        return 0;
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int Length(string? text) => text!.Length;
 
-    private static nint Map(int bytes)
+    /// <summary>Where nothing is mapped without an address, so that nothing else takes the place of what is unmapped.</summary>
+    private static nint Map(int bytes) =>
+        MapAt((nint)(FamilyLayout.Slot(MemberRuntime.Member->Index) + QuietOffset + Interlocked.Add(ref s_mapped, 16 * Page)), bytes);
+
+    private static nint MapAt(nint address, int bytes)
     {
-        nint p = Sys.Mmap(0, (nuint)bytes, Prot.Read | Prot.Write, MapFlags.Private | MapFlags.Anonymous, -1, 0);
-        Check.That(p > 0);
+        nint p = Sys.Mmap(address, (nuint)bytes, Prot.Read | Prot.Write, MapFlags.Private | MapFlags.Anonymous | MapFlags.FixedNoreplace, -1, 0);
+        Check.That(p == address, $"mmap {p}");
         return p;
     }
 
