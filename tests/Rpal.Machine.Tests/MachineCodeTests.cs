@@ -95,6 +95,16 @@ public sealed class MachineCodeTests
     }
 
     [Fact]
+    public void One_instruction_of_the_copy_touches_memory_and_its_recovery_point_is_right_behind()
+    {
+        MachineCode code = MachineCode.Assemble();
+        Instruction[] copy = [.. Listing.Decode(code).Where(i => (long)i.IP >= code.Routines[Routine.Copy]).TakeWhile(i => i.Mnemonic != Mnemonic.Ret)];
+        Instruction move = Assert.Single(copy, i => i.Mnemonic == Mnemonic.Movsb || i.MemoryBase != Register.None);
+        Assert.Equal((code.Labels["copy_move"], code.Labels["copy_fault"]), ((long)move.IP, (long)move.NextIP));
+        Assert.True(move.HasRepPrefix);
+    }
+
+    [Fact]
     public void Every_member_has_a_trampoline_of_its_own()
     {
         MachineCode code = MachineCode.Assemble();

@@ -20,6 +20,7 @@ internal enum MemberState : uint
 /// <code>
 ///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32   28 agent ready u32 (futex)
 ///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
+///  56 generation u64 (the how-manieth start of the family this is; set before the state says Running, never the same twice)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
 /// 1024 action records, 32 bytes each: handler, flags, restorer, mask
 /// 40960 the agent's steps, 64 bytes each; 49152 and 53248 actions that they read and write. Here and not in the host's own
@@ -49,6 +50,7 @@ internal unsafe struct MemberBlock
     [FieldOffset(AgentWordOffset)] public uint AgentWord;
     [FieldOffset(AgentStepsOffset)] public SystemCallStep* AgentSteps;
     [FieldOffset(AgentStepCountOffset)] public long AgentStepCount;
+    [FieldOffset(56)] public ulong Generation;
     [FieldOffset(ActionsOffset)] public fixed long Actions[65];
 
     public static MemberBlock* At(int index) => (MemberBlock*)FamilyLayout.MemberArea(index);

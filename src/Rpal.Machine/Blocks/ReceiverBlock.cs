@@ -5,7 +5,7 @@ namespace Rpal.Machine.Blocks;
 /// <summary>One receiver: a thread whose user context others may enter.</summary>
 /// <remarks>
 /// Written by its own kernel thread while Init, Own and at parking; by the claimer while Foreign; Pending and State also by
-/// the host once the process is gone.
+/// the host once the process is gone; Registration by its service, which is 0 while it lets no call in.
 /// <code>
 ///   0 state u32   4 in handler u32 (from before the handler is called until after it has returned)   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
 ///  64 wake u32 (futex)   68 spin budget u32   72 parking stack top u64   80 resume frame u64   88 frame area u64

@@ -8,7 +8,7 @@ internal enum ServiceState : uint
     /// <summary>Entry not in use.</summary>
     Free = 0,
 
-    /// <summary>Registered; its methods are being added.</summary>
+    /// <summary>Registered, but lets no call in: its methods are being added, or its owner disabled it. Calls wait.</summary>
     Disabled = 1,
 
     /// <summary>Can be called.</summary>

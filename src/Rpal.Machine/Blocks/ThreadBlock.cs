@@ -19,6 +19,7 @@ namespace Rpal.Machine.Blocks;
 ///               answer to an earlier call can never be taken for this one's.
 /// counters      192 signals queued again u64
 ///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the registration)
+///               768 copying u64 (generation of the member from or to whose memory it copies now, or 0; read by the host before it reclaims a slot)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ThreadBlock
@@ -56,4 +57,5 @@ internal unsafe struct ThreadBlock
     public const int LastReceiverCount = 64;
 
     [FieldOffset(RequeuedOffset)] public ulong Requeued;
+    [FieldOffset(768)] public ulong Copying;
 }

@@ -141,7 +141,7 @@ internal sealed partial class Emitter
         c.or(eax, (int)CallResult.NotReady);
         c.ret();
 
-        Here("wrong_registration");                                       // the receiver serves another service by now
+        Here("wrong_registration");                              // it serves another service by now, or none: SYNC receiver-refused, pairs with Receiver.Refuse in Rpal
         c.mov(rbx, rsi);
         EmitReady(rbx, "wrong_registration_given_back");
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));

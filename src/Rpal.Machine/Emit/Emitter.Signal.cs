@@ -33,6 +33,7 @@ internal sealed partial class Emitter
     /// <remarks>
     /// r12 = signal, r13 = siginfo, r14 = ucontext, r15 = member, rbx = this kernel thread's block, rbp = receiver.
     /// <code>
+    /// a fault of the copy, in any context ────────► its recovery point
     /// own context ───────────────────────────────► the handler that the program asked for (chain)
     /// parked, receiver Ready ► Own, chain, Ready     parked, receiver elsewhere ► keep the signal, evict
     /// foreign: in the entry range ► roll the call back, look again
@@ -43,6 +44,7 @@ internal sealed partial class Emitter
     private void EmitOnSignal()
     {
         Here("on_signal");
+        EmitRecoveryPoint();
         c.sub(rsp, 24);
         c.mov(r12d, edi);
         c.mov(r13, rsi);

@@ -40,6 +40,7 @@ internal sealed partial class Emitter
         EmitAgent();
         EmitSpawn();
         EmitRunSteps();
+        EmitCopy();
         return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints);
     }
 

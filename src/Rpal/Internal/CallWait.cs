@@ -12,7 +12,7 @@ namespace Rpal.Internal;
 /// flag that whoever wakes takes back, not a count: a waiter that is killed leaves at most one wake-up too many. The sequence is
 /// read before the flag is set, so that a wake-up for an earlier announcement is not slept through.
 /// </remarks>
-internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, int member, long place, nint[] receivers)
+internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration, Peer peer, long place, nint[] receivers)
 {
     /// <summary>Looks at all receivers this often before it goes to sleep: a handler that is just ending.</summary>
     private const int LooksBeforeSleep = 64;
@@ -86,7 +86,12 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
     /// <summary>Tries every receiver once. Null: all are in use.</summary>
     private CallStatus? Look(delegate* unmanaged<ThreadBlock*, ReceiverBlock*, CallFrame*, uint> call, ThreadBlock* sender, CallFrame* frame)
     {
-        int dead = 0, stopped = 0;
+        if (IsOpen(out bool disabled) && disabled)
+        {
+            return null;                                         // it may be enabled again
+        }
+
+        int dead = 0;
         for (int i = 0; i < receivers.Length; i++)
         {
             uint result = call(sender, (ReceiverBlock*)receivers[i], frame);
@@ -100,19 +105,19 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
                 case CallResult.NotReady | (uint)ReceiverState.Dead:
                     dead++;
                     break;
-                case CallResult.NotReady | (uint)ReceiverState.Stopped:
-                    stopped++;
-                    break;
             }
         }
 
-        return dead + stopped < receivers.Length && IsOpen() ? null
-            : dead > 0 || MemberBlock.At(member)->State == MemberState.Gone ? CallStatus.PeerDied
+        return dead < receivers.Length && IsOpen(out _) ? null   // all stopped, but open: disabled just then
+            : dead > 0 || !peer.IsAlive ? CallStatus.PeerDied
             : CallStatus.Closed;
     }
 
     /// <summary>Whether the entry is still our service's. Receivers that are busy to the end wake nobody: they may serve another by then.</summary>
-    private bool IsOpen() => MemberBlock.At(member)->State != MemberState.Gone
-        && (ServiceState)Volatile.Read(ref *(uint*)&_entry->State) is not (ServiceState.Gone or ServiceState.Free)
-        && Volatile.Read(ref _entry->Registration) == registration;
+    private bool IsOpen(out bool disabled)
+    {
+        var state = (ServiceState)Volatile.Read(ref *(uint*)&_entry->State);
+        disabled = state == ServiceState.Disabled;
+        return peer.IsAlive && state is not (ServiceState.Gone or ServiceState.Free) && Volatile.Read(ref _entry->Registration) == registration;
+    }
 }

@@ -88,7 +88,7 @@ internal static class Waiting
     }
 
     /// <summary>Both receivers of the service are held until told; <paramref name="body"/> runs meanwhile and gets who tells them.</summary>
-    private static void Hold(RpalConnection work, Action<Action> body)
+    public static void Hold(RpalConnection work, Action<Action> body)
     {
         long[] holds = GC.AllocateArray<long>(2, pinned: true);
         Thread[] holders = [.. Enumerable.Range(0, 2).Select(i => new Thread(() =>
