@@ -9,6 +9,7 @@ public sealed class NativeBehaviourTests
     [InlineData("attach", "System V segments are attached in the slot")]
     [InlineData("break", "brk is denied and malloc works")]
     [InlineData("reuse", "slot space is used again, also in pieces")]
+    [InlineData("day", "100,000 mappings come and go and stay low")]
     [InlineData("threads", "200 threads with stacks and memory in the slot")]
     [InlineData("signals", "signal actions are the member's own, bad arguments give the kernel's errors")]
     [InlineData("links", "/proc/self/exe is the member's program, bad arguments give the kernel's errors")]

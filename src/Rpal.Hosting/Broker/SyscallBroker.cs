@@ -189,6 +189,11 @@ internal sealed unsafe class SyscallBroker
                 nint r = MapAt(hint & ~4095, length, prot, flags, fd, offset);
                 if (r != -(int)Errno.EEXIST)
                 {
+                    if (r >= 0)
+                    {
+                        _space.Took(r, (long)length);
+                    }
+
                     return r;
                 }
             }

@@ -166,6 +166,26 @@ static void reuse(void)
     for (int i = 0; i < 1000; i++) CHECK(mine(anonymous(4096), 4096));
 }
 
+// Many more mappings than the slot has room for side by side, a few hundred at a time: they must stay at its bottom.
+static void day(void)
+{
+    enum { Live = 300 };
+    static char *kept[Live];
+    static size_t sizes[Live];
+    unsigned seed = 1;
+    uintptr_t highest = 0;
+    for (int i = 0; i < 100000; i++)
+    {
+        seed = seed * 1103515245 + 12345;
+        int k = (seed >> 16) % Live;
+        if (kept[k]) CHECK(munmap(kept[k], sizes[k]) == 0);
+        sizes[k] = (i % 100 == 0 ? 2UL << 30 : 4096UL << (seed >> 8) % 15);
+        CHECK(mine(kept[k] = map(0, sizes[k], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), sizes[k]));
+        if (sizes[k] < 1UL << 30 && (uintptr_t)kept[k] > highest) highest = (uintptr_t)kept[k];
+    }
+    CHECK(highest - slot() < 64UL << 30);
+}
+
 static int Waiting, Go;
 static void *thread(void *a)
 {
@@ -411,6 +431,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "attach")) attach();
     else if (!strcmp(what, "break")) program_break();
     else if (!strcmp(what, "reuse")) reuse();
+    else if (!strcmp(what, "day")) day();
     else if (!strcmp(what, "threads")) threads();
     else if (!strcmp(what, "signals")) signals();
     else if (!strcmp(what, "links")) links();
