@@ -143,7 +143,8 @@ public sealed class FamilyHost : IDisposable
         Member member;
         try
         {
-            member = Member.Start(family, definition, index, devNull, output.WriteEnd, error.WriteEnd);
+            member = Member.Start(family, definition, index, devNull, output.WriteEnd, error.WriteEnd,
+                text => Observe(o => o.Notice(definition.Name, text)));
         }
         finally
         {

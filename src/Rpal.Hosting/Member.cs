@@ -47,9 +47,9 @@ internal sealed unsafe class Member
     /// <summary>Completes when the process has ended and everybody who waited for it was told.</summary>
     public Task<MemberExit> Exit => _exit.Task;
 
-    /// <summary>Loads the program into slot <paramref name="index"/> and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
+    /// <summary>Loads the program into slot <paramref name="index"/> and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int index, int stdin, int stdout, int stderr)
+    public static Member Start(Family family, MemberDefinition definition, int index, int stdin, int stdout, int stderr, Action<string> notice)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -65,18 +65,19 @@ internal sealed unsafe class Member
             : null;
 
         var space = new SlotSpace(index);
+        space.RequireEmpty(definition.Name);
+        MemberBlock* block = Family.MapMemberArea(index);
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
             long interpreterBias = interpreter is null ? 0 : ElfLoader.Load(interpreter, space.Base + SlotSpace.InterpreterOffset);
             long stackTop = MapStack(definition.Name, space);
-            MemberBlock* block = Family.MapMemberArea(index);
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
+            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr);
             block->Pid = task.Pid;
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family.Directory);
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice);
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }

@@ -6,6 +6,7 @@ public sealed class NativeBehaviourTests
     [NeedsGccTheory]
     [InlineData("maps", "every kind of mmap lands in the slot, and absurd arguments give the kernel's errors")]
     [InlineData("remaps", "mremap and realloc stay in the slot and never grow into the next")]
+    [InlineData("beyond", "nothing is mapped, unmapped or moved outside the slot")]
     [InlineData("attach", "System V segments are attached in the slot")]
     [InlineData("break", "brk is denied and malloc works")]
     [InlineData("reuse", "slot space is used again, also in pieces")]
@@ -14,6 +15,7 @@ public sealed class NativeBehaviourTests
     [InlineData("signals", "signal actions are the member's own, bad arguments give the kernel's errors")]
     [InlineData("links", "/proc/self/exe is the member's program, bad arguments give the kernel's errors")]
     [InlineData("storm", "signals that interrupt mappings lose nothing")]
+    [InlineData("executes", "programs that a member executes run as if nothing were")]
     [InlineData("forks", "forked, vforked and spawned children work")]
     public async Task A_native_member_finds_what_a_process_of_its_own_would(string scenario, string what)
     {

@@ -62,7 +62,20 @@ internal static class AddressMap
         File.ReadLines("/proc/self/maps").FirstOrDefault(l => Range(l) is var (from, to) && from < end && to > start);
 
     /// <summary>All mappings of the address space: what vm.max_map_count limits.</summary>
-    public static int Count() => File.ReadLines("/proc/self/maps").Count();
+    public static int Count()
+    {
+        const int bufferBytes = 64 << 10;
+        byte[] buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(bufferBytes);
+        using FileStream maps = new("/proc/self/maps", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        int lines = 0;
+        for (int n; (n = maps.Read(buffer)) > 0;)
+        {
+            lines += buffer.AsSpan(0, n).Count((byte)'\n');
+        }
+
+        System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+        return lines;
+    }
 
     private static (long Start, long End) Range(string line)
     {

@@ -62,6 +62,26 @@ internal sealed class SlotSpace
     /// <summary>How often the kernel's map was read.</summary>
     public long Refreshes { get; private set; }
 
+    /// <summary>The last <see cref="Place"/> found no gap, as the kernel's map was then.</summary>
+    public bool IsFull { get; private set; }
+
+    /// <summary>Mappings without an address, and bytes of them, from the kernel's map.</summary>
+    public (int Mappings, long Bytes) Usage()
+    {
+        Refresh();
+        return (_taken.Count, _taken.Sum(t => t.End - t.Start));
+    }
+
+    /// <exception cref="MemberStartException">Something lies in the slot already.</exception>
+    public void RequireEmpty(string member)
+    {
+        _ = AddressMap.Read(Base, _end, _taken);
+        if (_taken.Count > 0 && AddressMap.Line(Base, _end) is { } line)
+        {
+            throw new MemberStartException(125, $"{member}: its slot, 0x{Base:x} to 0x{_end:x}, is not empty: something in the host has mapped memory there ({string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))}).");
+        }
+    }
+
     public bool Contains(long address, long length) => address >= Base && length >= 0 && address <= _end - length;
 
     /// <summary>Something was mapped there without <see cref="Place"/>.</summary>
@@ -71,6 +91,7 @@ internal sealed class SlotSpace
     /// <returns>What <paramref name="map"/> returned: the address or -errno; -ENOMEM when the slot is full.</returns>
     public nint Place(long length, Func<long, nint> map)
     {
+        IsFull = false;
         if (length == 0)
         {
             return -(int)Errno.EINVAL;
@@ -78,6 +99,7 @@ internal sealed class SlotSpace
 
         if (length < 0 || length > _end - _start)                // a size_t above 2^63 arrives as negative
         {
+            IsFull = true;
             return -(int)Errno.ENOMEM;
         }
 
@@ -95,6 +117,7 @@ internal sealed class SlotSpace
             {
                 if (fresh)
                 {
+                    IsFull = true;
                     break;
                 }
 
