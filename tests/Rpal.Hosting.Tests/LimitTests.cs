@@ -55,7 +55,7 @@ public sealed class LimitTests : IDisposable
         Assert.Equal(125, run.ExitCode);
         Assert.Contains(what, run.Error, StringComparison.Ordinal);
         Assert.Contains($"({address}-", run.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain('\n', run.Error);
+        Assert.DoesNotContain('\n', run.Error!);
         Assert.Contains(run.Resources("after").Maps!, l => l.StartsWith(address, StringComparison.Ordinal));     // and is still there
     }
 
