@@ -15,6 +15,7 @@ public sealed class NativeBehaviourTests
     [InlineData("signals", "signal actions are the member's own, bad arguments give the kernel's errors")]
     [InlineData("links", "/proc/self/exe is the member's program, bad arguments give the kernel's errors")]
     [InlineData("storm", "signals that interrupt mappings lose nothing")]
+    [InlineData("library", "a library loaded later lies in the slot")]
     [InlineData("executes", "programs that a member executes run as if nothing were")]
     [InlineData("forks", "forked, vforked and spawned children work")]
     public async Task A_native_member_finds_what_a_process_of_its_own_would(string scenario, string what)

@@ -24,6 +24,9 @@ internal sealed unsafe class SyscallBroker
 {
     private const int PathProbeBytes = 64;
 
+    /// <summary>O_ACCMODE.</summary>
+    private const int AccessMode = 3;
+
     /// <summary>PIDFD_THREAD, Linux 6.9.</summary>
     private const uint PidfdThread = 0x80;
 
@@ -191,7 +194,7 @@ internal sealed unsafe class SyscallBroker
         int fd = -1;
         if ((flags & MapFlags.Anonymous) == 0)
         {
-            fd = Descriptor((int)a[4], tid, isMember, prot, flags);
+            fd = Descriptor((int)a[4], tid, isMember);
             if (fd < 0)
             {
                 return fd;
@@ -292,7 +295,7 @@ internal sealed unsafe class SyscallBroker
 
     /// <summary>The caller's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
     /// <remarks>A main thread that has ended before its process has no descriptors any more: then the calling thread's own are asked.</remarks>
-    private int Descriptor(int fd, int tid, bool isMember, int prot, int flags)
+    private int Descriptor(int fd, int tid, bool isMember)
     {
         if (isMember)
         {
@@ -314,9 +317,31 @@ internal sealed unsafe class SyscallBroker
             }
         }
 
-        bool writes = (prot & Prot.Write) != 0 && (flags & 3) != MapFlags.Private;
-        int own = Sys.Open($"/proc/{tid}/fd/{fd}", (writes ? OpenFlags.ReadWrite : OpenFlags.ReadOnly) | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
-        return own == -(int)Errno.ENOENT ? -(int)Errno.EBADF : own;
+        return Reopen(tid, fd);
+    }
+
+    /// <summary>With the access that the member's own descriptor has: it decides what may be mapped, also by mprotect later.</summary>
+    private static int Reopen(int tid, int fd)
+    {
+        string? line;
+        try
+        {
+            line = File.ReadLines($"/proc/{tid}/fdinfo/{fd}").FirstOrDefault(l => l.StartsWith("flags:", StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            line = null;                                         // no such descriptor, or its owner has just ended
+        }
+
+        if (line is null)
+        {
+            return -(int)Errno.EBADF;
+        }
+
+        int flags = Convert.ToInt32(line[6..].Trim(), 8), access = flags & AccessMode;
+        return (flags & OpenFlags.Path) != 0
+            ? -(int)Errno.EBADF
+            : Sys.Open($"/proc/{tid}/fd/{fd}", access | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
     }
 
     private nint Remap(ulong* a, ref SeccompNotifResponse response)

@@ -1,5 +1,6 @@
 // One small native program with a scenario per word. It says what went wrong and returns 1, or prints "ok" and returns 0.
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -423,6 +424,24 @@ static void fill(void)
     CHECK(munmap(last, n) == 0 && map(0, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == last);
 }
 
+// A library that is loaded later lies in the slot with all its parts.
+static void library(void)
+{
+    void *handle = dlopen("libresolv.so.2", RTLD_NOW);
+    CHECK(handle && mine(dlsym(handle, "ns_name_skip"), 1));
+    FILE *f = fopen("/proc/self/maps", "r");
+    char line[4096];
+    int parts = 0;
+    uintptr_t from, to;
+    while (fgets(line, sizeof line, f))
+        if (strstr(line, "libresolv") && sscanf(line, "%lx-%lx", &from, &to) == 2)
+        {
+            CHECK(mine((void *)from, to - from));
+            parts++;
+        }
+    CHECK(parts >= 3);
+}
+
 // Makes mappings that cannot be joined until there may be no more, then waits for a named pipe.
 static void scatter(const char *pipe)
 {
@@ -526,6 +545,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "forks")) forks();
     else if (!strcmp(what, "executes")) executes(argv[0]);
     else if (!strcmp(what, "plain")) { plain(); return 0; }
+    else if (!strcmp(what, "library")) library();
     else if (!strcmp(what, "fill")) fill();
     else if (!strcmp(what, "scatter")) scatter(argv[2]);
     else if (!strcmp(what, "sharers")) sharers();
