@@ -139,15 +139,10 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     }
 
     /// <summary>Signals every kernel thread that executes this receiver's context.</summary>
-    private static void EvictFrom(ReceiverBlock* r)
+    private void EvictFrom(ReceiverBlock* r)
     {
-        for (int m = 0; m < FamilyLayout.MemberCapacity; m++)
+        foreach (int m in family.Members())
         {
-            if (!IsMapped(m))
-            {
-                continue;
-            }
-
             MemberBlock* member = MemberBlock.At(m);
             for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
             {
@@ -164,11 +159,5 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
                 }
             }
         }
-    }
-
-    private static bool IsMapped(int member)
-    {
-        byte resident;
-        return Sys.Mincore((nint)FamilyLayout.MemberArea(member), 4096, &resident) == 0;
     }
 }

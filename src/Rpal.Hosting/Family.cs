@@ -14,6 +14,7 @@ internal sealed unsafe class Family
 {
     private static readonly Lock s_lock = new();
     private static Family? s_family;
+    private readonly bool[] _prepared = new bool[FamilyLayout.MemberCapacity];
 
     /// <summary>The longest that a side spins before it sleeps, in microseconds: about what waking a sleeping CPU costs (20 to 50 us measured).</summary>
     public const int SpinLimitUs = 50;
@@ -36,6 +37,8 @@ internal sealed unsafe class Family
     public ServiceDirectory Directory { get; }
 
     public MappingBudget Mappings { get; } = new();
+
+    public SlotTable Slots { get; } = new();
 
     /// <summary>This process's family, created on first use.</summary>
     /// <param name="inject">Test builds of the machine code, see <see cref="Emitter"/>.</param>
@@ -74,6 +77,7 @@ internal sealed unsafe class Family
     private void MapRegions()
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
+        MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.None);
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
         {
@@ -109,16 +113,26 @@ internal sealed unsafe class Family
         return (ulong)((last - first) / Stopwatch.GetElapsedTime(begin).TotalSeconds);
     }
 
-    /// <summary>A member's area: its blocks, error texts and parking stacks.</summary>
-    public static MemberBlock* MapMemberArea(int index)
+    /// <summary>Makes a member's area ready for a new process: its blocks, error texts and parking stacks.</summary>
+    /// <exception cref="MemberStartException">The kernel refused the memory.</exception>
+    public MemberBlock* PrepareArea(int index)
     {
-        MapFixed(FamilyLayout.MemberArea(index), FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);
+        int r = Sys.Mprotect((nint)FamilyLayout.MemberArea(index), (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);
+        if (r < 0)
+        {
+            throw new MemberStartException(125, $"Cannot use the member area of {FamilyLayout.MemberAreaBytes} bytes at 0x{FamilyLayout.MemberArea(index):x}: {ErrnoText.Describe(r)}.");
+        }
+
         MemberBlock* m = MemberBlock.At(index);
         m->AbiVersion = FamilyLayout.AbiVersion;
         m->Index = index;
         m->Magic = FamilyLayout.Magic;
+        Volatile.Write(ref _prepared[index], true);
         return m;
     }
+
+    /// <summary>Members whose blocks can be looked at: those that run and those that have run.</summary>
+    public IEnumerable<int> Members() => Enumerable.Range(0, FamilyLayout.MemberCapacity).Where(m => Volatile.Read(ref _prepared[m]));
 
     private static void MapFixed(long address, long length, int prot)
     {

@@ -135,7 +135,6 @@ public sealed class FamilyHost : IDisposable
 
     private Task<(string, MemberExit, TimeSpan)> StartOne(Family family, MemberDefinition definition)
     {
-        int index = _members.Count;
         int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
         using var output = OutputPipe.Open();
         using var error = OutputPipe.Open();
@@ -143,7 +142,7 @@ public sealed class FamilyHost : IDisposable
         Member member;
         try
         {
-            member = Member.Start(family, definition, index, devNull, output.WriteEnd, error.WriteEnd,
+            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd,
                 text => Observe(o => o.Notice(definition.Name, text)));
         }
         finally
@@ -160,7 +159,7 @@ public sealed class FamilyHost : IDisposable
             }
         }
 
-        Observe(o => o.Started(definition.Name, member.Pid, FamilyLayout.Slot(index)));
+        Observe(o => o.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index)));
         Task lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
         {
             lock (_observerLock)

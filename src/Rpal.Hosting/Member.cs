@@ -18,6 +18,7 @@ public readonly record struct MemberExit(int ExitCode, int Signal)
 internal sealed unsafe class Member
 {
     private readonly TaskCompletionSource<MemberExit> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _reclaimed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly MemberBlock* _block;
     private readonly Family _family;
     private readonly int _pidfd;
@@ -47,9 +48,12 @@ internal sealed unsafe class Member
     /// <summary>Completes when the process has ended and everybody who waited for it was told.</summary>
     public Task<MemberExit> Exit => _exit.Task;
 
-    /// <summary>Loads the program into slot <paramref name="index"/> and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
+    /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
+    public Task Reclaimed => _reclaimed.Task;
+
+    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int index, int stdin, int stdout, int stderr, Action<string> notice)
+    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -64,14 +68,15 @@ internal sealed unsafe class Member
             ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
             : null;
 
+        int index = family.Slots.Take(definition.Name);
         var space = new SlotSpace(index);
         space.RequireEmpty(definition.Name);
-        MemberBlock* block = Family.MapMemberArea(index);
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
             long interpreterBias = interpreter is null ? 0 : ElfLoader.Load(interpreter, space.Base + SlotSpace.InterpreterOffset);
             long stackTop = MapStack(definition.Name, space);
+            MemberBlock* block = family.PrepareArea(index);
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
@@ -83,8 +88,7 @@ internal sealed unsafe class Member
         }
         catch (MemberStartException)
         {
-            _ = Sys.Munmap((nint)space.Base, unchecked((nuint)FamilyLayout.SlotBytes));
-            _ = Sys.Munmap((nint)FamilyLayout.MemberArea(index), (nuint)FamilyLayout.MemberAreaBytes);
+            new SlotReclaim(family, index).Run();
             throw;
         }
     }
@@ -152,5 +156,7 @@ internal sealed unsafe class Member
         }
 
         _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
+        new SlotReclaim(_family, Index).Run();
+        _reclaimed.SetResult();
     }
 }

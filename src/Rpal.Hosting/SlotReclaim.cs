@@ -1,0 +1,58 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting;
+
+/// <summary>Gives a dead member's slot and area back, once nobody needs what lies there.</summary>
+/// <remarks>
+/// What pins a slot after its process is gone:
+/// <code>
+/// a sender's kernel thread still executes one of its contexts          (the death report chases it)
+/// a receiver of another member works on a call that came from it       (request and answer lie in the slot)
+/// a receiver writes its reply into one of its thread blocks
+/// a process that shares the address space, not yet exec'd (vfork)      (its stack lies in the slot)
+/// </code>
+/// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied.
+/// </remarks>
+internal sealed unsafe class SlotReclaim(Family family, int index)
+{
+    private const int FirstWaitMs = 1, LongestWaitMs = 250;
+
+    private readonly long _area = FamilyLayout.MemberArea(index);
+
+    /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
+    public void Run()
+    {
+        for (int wait = FirstWaitMs; IsPinned(); wait = Math.Min(2 * wait, LongestWaitMs))
+        {
+            Thread.Sleep(wait);
+        }
+
+        _ = Sys.Munmap((nint)FamilyLayout.Slot(index), unchecked((nuint)FamilyLayout.SlotBytes));
+        _ = Sys.Mprotect((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);     // the guard pages split it
+        _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
+        family.Slots.Return(index);
+    }
+
+    private bool IsPinned()
+    {
+        foreach (int m in family.Members())
+        {
+            for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
+            {
+                ReceiverBlock* r = MemberBlock.Receiver(m, i);
+                ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+                bool works = state is ReceiverState.Foreign or ReceiverState.Own;
+                if (m == index ? state == ReceiverState.Foreign
+                    : (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
+
+    private bool IsOurs(nint block) => block >= _area && block < _area + FamilyLayout.MemberAreaBytes;
+}
