@@ -18,6 +18,10 @@ internal sealed class MappingBudget(int limit, Func<int> count)
     /// <summary>Of the limit, this part is kept.</summary>
     private const int ReservedPart = 16;
 
+    /// <summary>Between two looks whether this was the cause of a failure.</summary>
+    private const int LookEveryMs = 1000;
+
+    private long _looked;
     private long _placed, _countAt = CountEvery;
     private volatile int _counted;
     private int _told;
@@ -32,22 +36,32 @@ internal sealed class MappingBudget(int limit, Func<int> count)
     private int Start => limit - limit / ReservedPart;
 
     /// <summary>Whether a member may have one more.</summary>
-    /// <param name="its">Its own mappings now; asked only when few are left.</param>
-    public bool Allows(Func<int> its)
+    /// <param name="hasFewerThan">Whether it has fewer mappings than that; asked only when few are left.</param>
+    public bool Allows(Func<int, bool> hasFewerThan)
     {
         if (Interlocked.Increment(ref _placed) >= Volatile.Read(ref _countAt))
         {
             _ = Count();
         }
 
-        return _counted < Start || its() < limit / FamilyLayout.MemberCapacity;
+        return _counted < Start || hasFewerThan(limit / FamilyLayout.MemberCapacity);
     }
 
     /// <summary>What the operator is to be told, or null: there is room, or it was said already.</summary>
     /// <param name="its">The mappings of the member whose call failed.</param>
-    public string? Shortage(Func<int> its) => Volatile.Read(ref _told) == 0 && Count() >= Start && Interlocked.Exchange(ref _told, 1) == 0
-        ? $"mmap fails (ENOMEM): the family has {_counted} mappings, {its()} of them this member; vm.max_map_count is {limit} for all, a sixteenth kept for small members. Raise it: sysctl -w vm.max_map_count={2L * limit}"
-        : null;
+    public string? Shortage(Func<int> its)
+    {
+        long now = Environment.TickCount64, last = Volatile.Read(ref _looked);
+        if (Volatile.Read(ref _told) != 0 || (last != 0 && now - last < LookEveryMs))
+        {
+            return null;                                         // ENOMEM has other causes, and then comes often
+        }
+
+        Volatile.Write(ref _looked, now);
+        return Count() >= Start && Interlocked.Exchange(ref _told, 1) == 0
+            ? $"mmap fails (ENOMEM): the family has {_counted} mappings, {its()} of them this member; vm.max_map_count is {limit} for all, a sixteenth kept for small members. Raise it: sysctl -w vm.max_map_count={2L * limit}"
+            : null;
+    }
 
     private int Count()
     {

@@ -219,7 +219,7 @@ internal sealed unsafe class SyscallBroker
     /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
     private nint Place(long hint, long length, Func<long, nint> map)
     {
-        if (!_mappings.Allows(() => _space.Usage().Mappings))
+        if (!_mappings.Allows(_space.HasFewerMappingsThan))
         {
             _notice = _mappings.Shortage(() => _space.Usage().Mappings);
             return -(int)Errno.ENOMEM;

@@ -72,6 +72,9 @@ internal sealed class SlotSpace
         return (_taken.Count, _taken.Sum(t => t.End - t.Start));
     }
 
+    /// <summary>The kernel is asked only when what was placed since could make so many.</summary>
+    public bool HasFewerMappingsThan(int count) => _taken.Count + _placedSince < count || Usage().Mappings < count;
+
     /// <exception cref="MemberStartException">Something lies in the slot already.</exception>
     public void RequireEmpty(string member)
     {
