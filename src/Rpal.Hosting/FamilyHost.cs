@@ -142,7 +142,8 @@ public sealed class FamilyHost : IDisposable
         Member member;
         try
         {
-            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd);
+            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd,
+                text => Observe(o => o.Notice(definition.Name, text)));
         }
         finally
         {

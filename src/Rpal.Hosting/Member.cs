@@ -55,9 +55,9 @@ internal sealed unsafe class Member
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
 
-    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
+    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr)
+    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -74,6 +74,7 @@ internal sealed unsafe class Member
 
         int index = family.Slots.Take(definition.Name);
         var space = new SlotSpace(index);
+        space.RequireEmpty(definition.Name);
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
@@ -83,9 +84,9 @@ internal sealed unsafe class Member
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
+            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr);
             block->Pid = task.Pid;
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family);
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice);
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
