@@ -20,4 +20,9 @@ public interface IFamilyObserver
     /// <param name="exit">How.</param>
     /// <param name="ran">From the start to the end of its process.</param>
     void Ended(string member, MemberExit exit, TimeSpan ran);
+
+    /// <summary>Something about a member that its operator should know: a limit reached, for example. Said once, not each time.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="text">One line: what, and what to do.</param>
+    void Notice(string member, string text);
 }

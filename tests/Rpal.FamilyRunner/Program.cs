@@ -25,6 +25,8 @@ internal sealed class JsonLines : IFamilyObserver
 
     public void Ended(string member, MemberExit exit, TimeSpan ran) => Write(new { kind = "ended", member, exitCode = exit.ExitCode, signal = exit.Signal });
 
+    public void Notice(string member, string text) => Write(new { kind = "notice", member, text });
+
     private void Write<T>(T what)
     {
         _output.Write([.. JsonSerializer.SerializeToUtf8Bytes(what), (byte)'\n']);

@@ -24,6 +24,8 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
 
     public void Ended(string member, MemberExit exit, TimeSpan ran) => Write(new { Event = "ended", Member = member, exit.ExitCode, exit.Signal });
 
+    public void Notice(string member, string text) => Write(new { Event = "notice", Member = member, Text = text });
+
     public void Result(int exitCode) => Write(new { Event = "result", ExitCode = exitCode });
 
     public void Error(int exitCode, string message) => Write(new { Event = "error", ExitCode = exitCode, Text = message });

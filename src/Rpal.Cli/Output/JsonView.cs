@@ -12,6 +12,7 @@ namespace Rpal.Cli.Output;
 /// {"event":"started","member":"a","pid":7,"slot":"0x100000000000"}
 /// {"event":"line","member":"a","stream":"stdout","text":"..."}        bytes that are no UTF-8: also "base64", which is exact
 /// {"event":"ended","member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}      signal: null when it exited
+/// {"event":"notice","member":"a","text":"..."}                         for the operator: a limit reached
 /// {"event":"summary","exitCode":137,"members":[{"member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}]}
 /// </code></remarks>
 internal sealed class JsonView(OutputWriter writer) : IRunView
@@ -60,6 +61,18 @@ internal sealed class JsonView(OutputWriter writer) : IRunView
         using (Utf8JsonWriter json = Begin("ended"))
         {
             WriteEnd(json, member, exit, ran);
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Notice(string member, string text)
+    {
+        using (Utf8JsonWriter json = Begin("notice"))
+        {
+            json.WriteString("member", member);
+            json.WriteString("text", text);
             json.WriteEndObject();
         }
 

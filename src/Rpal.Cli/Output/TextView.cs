@@ -63,6 +63,8 @@ internal sealed class TextView : IRunView
         }
     }
 
+    public void Notice(string member, string text) => Say($"{member.PadRight(_nameWidth)}  {text}", Red);
+
     public void Summary(FamilyResult result)
     {
         (string Name, string Exit, string Ran, bool Failed)[] rows =
