@@ -53,7 +53,7 @@ internal sealed unsafe class Member
 
     /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr)
+    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<int, MemberTask.Started>? beforeServing = null)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -79,9 +79,10 @@ internal sealed unsafe class Member
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
+            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
             block->Pid = task.Pid;
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family.Directory);
+            beforeServing?.Invoke(index, task);                        // the descriptors are still open for sure
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family.Directory) { InFlight = family.InFlight is null ? null : family.InFlight + index };
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }

@@ -31,6 +31,8 @@ internal sealed class OutputPipe : IDisposable
         return copy >= 0 ? copy : throw new MemberStartException(125, $"fcntl: {ErrnoText.Describe(copy)}.");
     }
 
+    public int ReadEnd => _readEnd;
+
     public int TakeReadEnd()
     {
         int fd = _readEnd;
