@@ -74,7 +74,7 @@ internal static class FamilyFile
             Command = f.Text("command") ?? throw f.Wrong("has no \"command\""),
             Arguments = f.Texts("arguments"),
             Environment = f.Map("environment"),
-            WorkingDirectory = f.Text("workingDirectory"),
+            WorkingDirectory = f.Find("workingDirectory") is { ValueKind: JsonValueKind.Null } ? null : f.Text("workingDirectory"),
             Restart = f.Choice("restart", Restart),
             RestartLimit = (int?)limit,
             DependsOn = f.Texts("dependsOn"),

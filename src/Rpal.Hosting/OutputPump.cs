@@ -40,14 +40,19 @@ internal sealed class OutputPipe : IDisposable
         return fd;
     }
 
-    public void Dispose()
+    /// <summary>The member has its copy.</summary>
+    public void CloseWriteEnd()
     {
         if (WriteEnd >= 0)
         {
             _ = Sys.Close(WriteEnd);
             WriteEnd = -1;
         }
+    }
 
+    public void Dispose()
+    {
+        CloseWriteEnd();
         if (_readEnd >= 0)
         {
             _ = Sys.Close(_readEnd);

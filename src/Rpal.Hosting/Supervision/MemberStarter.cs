@@ -27,6 +27,8 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
             _ = Sys.Close(devNull);
         }
 
+        output.CloseWriteEnd();
+        error.CloseWriteEnd();
         observer.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index));
         lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
         {

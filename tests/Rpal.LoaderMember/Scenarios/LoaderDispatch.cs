@@ -15,6 +15,7 @@ internal static class LoaderDispatch
         ["overflow"] = LoaderEnds.Overflow,
         ["hold"] = LoaderEnds.Hold,
         ["graceful"] = LoaderEnds.Graceful,
+        ["cleanup"] = LoaderEnds.Cleanup,
         ["unhandled"] = LoaderEnds.Unhandled,
         ["children"] = LoaderChildren.Run,
         ["memory"] = LoaderMemory.Run,
