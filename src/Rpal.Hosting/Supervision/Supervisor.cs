@@ -22,13 +22,14 @@ internal sealed class Supervisor
     private MemberStartException? _refusal;
     private int _stopSignal;
     private int _pendingSignal;
+    private bool _willDecide;
 
     public Supervisor(FamilyDefinition definition, Family family, MemberStarter starter, HostThread thread, IFamilyObserver observer, TimeSpan grace)
     {
         (_family, _thread, _observer, _grace) = (family, thread, observer, grace);
         _members = [.. definition.Members.Select(m => new SupervisedMember(m, starter, thread, observer))];
         _byName = _members.ToDictionary(m => m.Name);
-        family.Directory.Changed += () => thread.Post(Decide);   // a service was enabled or is gone
+        family.Directory.Changed += DecideSoon;                  // a service was enabled or is gone
     }
 
     public IReadOnlyList<SupervisedMember> Members => _members;
@@ -60,6 +61,19 @@ internal sealed class Supervisor
         if (_members.All(m => m.IsDown))
         {
             Complete();
+        }
+    }
+
+    /// <summary>From any thread. One look is enough for all that happened before it, so no more than one is ever queued.</summary>
+    private void DecideSoon()
+    {
+        if (!Interlocked.Exchange(ref _willDecide, true))
+        {
+            _thread.Post(() =>
+            {
+                Interlocked.Exchange(ref _willDecide, false);
+                Decide();
+            });
         }
     }
 
@@ -105,7 +119,7 @@ internal sealed class Supervisor
             m.Process!.Send(_pendingSignal);
         }
 
-        _ = m.Process!.Reclaimed.ContinueWith(_ => _thread.Post(Decide), TaskScheduler.Default);
+        _ = m.Process!.Reclaimed.ContinueWith(_ => DecideSoon(), TaskScheduler.Default);
         if (m.Definition.ReadyServices.Count > 0)
         {
             int generation = m.Generation;
