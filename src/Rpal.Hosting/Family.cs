@@ -41,6 +41,15 @@ internal sealed unsafe class Family
 
     public SlotTable Slots { get; } = new();
 
+    /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
+    public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
+
+    /// <summary>See <see cref="Keeping.KeeperLink.InFlight"/>; null without a keeper.</summary>
+    public ulong* InFlight { get; set; }
+
+    /// <summary>Called with slot and reason when a member lost a receiver and cannot go on: it is restarted.</summary>
+    public Action<int, string>? ReceiverLost { get; set; }
+
     /// <summary>This process's family, created on first use.</summary>
     /// <param name="inject">Test builds of the machine code, see <see cref="Emitter"/>.</param>
     /// <exception cref="MemberStartException">The kernel refused a mapping.</exception>

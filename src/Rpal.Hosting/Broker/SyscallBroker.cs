@@ -61,6 +61,9 @@ internal sealed unsafe class SyscallBroker
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
     }
 
+    /// <summary>Where the notification that is worked on is noted, for a keeper; null without one.</summary>
+    public ulong* InFlight { get; init; }
+
     /// <summary>Mappings placed so far.</summary>
     public long Placed { get; private set; }
 
@@ -95,6 +98,7 @@ internal sealed unsafe class SyscallBroker
                 continue;                                        // EINTR; ENOENT: killed before we looked
             }
 
+            NoteInFlight(notif.Id);
             SeccompNotifResponse response = new() { Id = notif.Id };
             try
             {
@@ -115,6 +119,8 @@ internal sealed unsafe class SyscallBroker
             {
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
+            NoteInFlight(0);
+
             if (_notice is { } text)
             {
                 _notice = null;
@@ -124,6 +130,14 @@ internal sealed unsafe class SyscallBroker
 
         _ = Sys.Close(_listener);
         System.Runtime.InteropServices.NativeMemory.Free(_question);
+    }
+
+    private void NoteInFlight(ulong id)
+    {
+        if (InFlight is not null)
+        {
+            Volatile.Write(ref *InFlight, id);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -18,9 +18,9 @@ internal static unsafe class MemberTask
     /// <param name="Pidfd">Descriptor of the process.</param>
     public readonly record struct Started(int Pid, int Listener, int Pidfd);
 
-    /// <summary>The calling thread must live as long as the member: the member is killed when it ends (PR_SET_PDEATHSIG).</summary>
+    /// <summary>The calling thread must live as long as the member: the member gets its parent death signal when it ends (PR_SET_PDEATHSIG).</summary>
     /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
-    public static Started Start(string name, int slot, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr)
+    public static Started Start(string name, int slot, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
     {
         using var memory = new TaskMemory();
         var steps = new Steps();
@@ -41,7 +41,7 @@ internal static unsafe class MemberTask
             none->Flags = SignalStackFlags.Disable;
             steps.Add("alternate stack", SyscallNumber.Sigaltstack, (nint)none);
             steps.Add("process group", SyscallNumber.Setpgid);
-            steps.Add("parent death signal", SyscallNumber.Prctl, PrctlOp.SetParentDeathSignal, Signal.SIGKILL);
+            steps.Add("parent death signal", SyscallNumber.Prctl, PrctlOp.SetParentDeathSignal, parentDeathSignal);
             steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
             steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !MayFilter(), skip: MayFilter());
             int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);

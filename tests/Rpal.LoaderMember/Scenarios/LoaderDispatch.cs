@@ -16,6 +16,7 @@ internal static class LoaderDispatch
         ["hold"] = LoaderEnds.Hold,
         ["hold-gc"] = args => LoaderEnds.Hold(args) + LoaderMemory.Collector(args),
         ["graceful"] = LoaderEnds.Graceful,
+        ["cleanup"] = LoaderEnds.Cleanup,
         ["unhandled"] = LoaderEnds.Unhandled,
         ["children"] = LoaderChildren.Run,
         ["memory"] = LoaderMemory.Run,
