@@ -77,7 +77,20 @@ internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors,
         }
 
         string[] memory = File.ReadAllText("/proc/self/statm").Split(' ');
-        return new(File.ReadLines("/proc/self/maps").Count(), long.Parse(memory[1]) * Environment.SystemPageSize / 1024,
-            Directory.GetFiles("/proc/self/fd").Length, Directory.GetDirectories("/proc/self/task").Length, Family.GetOrCreate().Slots.Free, services);
+        return new(File.ReadLines("/proc/self/maps").Count(l => !l.EndsWith(".dll", StringComparison.Ordinal)), long.Parse(memory[1]) * Environment.SystemPageSize / 1024,
+            Directory.GetFiles("/proc/self/fd").Count(IsOurs), Directory.GetDirectories("/proc/self/task").Length, Family.GetOrCreate().Slots.Free, services);
+    }
+
+    /// <summary>The runtime keeps each assembly's file open, and loads them when they are needed.</summary>
+    private static bool IsOurs(string descriptor)
+    {
+        try
+        {
+            return new FileInfo(descriptor).ResolveLinkTarget(returnFinalTarget: false)?.Name.EndsWith(".dll", StringComparison.Ordinal) != true;
+        }
+        catch (IOException)
+        {
+            return false;                                        // closed meanwhile: the one that listed them
+        }
     }
 }

@@ -40,6 +40,8 @@ internal static unsafe class TorturePhase
 
         AwaitReady(family);
         family.StopMembers();
+        _ = TortureReport.Of(arena, family, storm, points, Baseline.Take(), default, default, options).ToJsonString();     // its code is loaded
+        PeerProtocol.Progress(0);
         Baseline before = Baseline.Take();
         family.StartMembers();
         AwaitReady(family);
