@@ -218,7 +218,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     {
         ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
-        if (IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
+        nint sender = Volatile.Read(ref *(nint*)&r->Sender);
+        if (IsOf(sender, member) && !IsExecutedElsewhere(r, (ThreadBlock*)sender, member))
         {
             if (state == ReceiverState.Foreign && frame == 0)
             {
@@ -239,6 +240,33 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         {
             _ = Interlocked.CompareExchange(ref *(nint*)&r->Pending, 0, pending);
         }
+    }
+
+    /// <summary>
+    /// Whether a thread of a living member executes a receiver, or the context that called it: the dead member was in the middle of a chain. That
+    /// thread goes on with what it does, and once the death report has evicted it everything is at home.
+    /// </summary>
+    private bool IsExecutedElsewhere(ReceiverBlock* r, ThreadBlock* sender, int member)
+    {
+        ReceiverBlock* caller = sender->OwnReceiver;
+        foreach (int m in family.Members())
+        {
+            for (int t = 0; m != member && MemberBlock.At(m)->State == MemberState.Running && t < FamilyLayout.ThreadCapacity; t++)
+            {
+                ThreadBlock* thread = MemberBlock.Thread(m, t);
+                if (Volatile.Read(ref thread->Tid) == 0)
+                {
+                    break;                                       // blocks are handed out from the first on
+                }
+
+                if (DeathReport.Executes(thread, r) || (caller is not null && DeathReport.Executes(thread, caller)))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);

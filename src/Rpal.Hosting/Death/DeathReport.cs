@@ -116,7 +116,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     }
 
     /// <summary>Whether a receiver's context is one of those that a kernel thread is in: the innermost, or one that waits for it.</summary>
-    private static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
+    public static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
     {
         ReceiverBlock* one = (ReceiverBlock*)Volatile.Read(ref *(nint*)&thread->Current);
         for (int depth = 0; one is not null && depth < FamilyLayout.ReceiverCapacity; depth++)
