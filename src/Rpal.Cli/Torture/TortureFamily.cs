@@ -17,6 +17,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
     private readonly TortureArena* _arena;
     private readonly List<string> _crashes = [], _hangs = [];
     private Task<FamilyResult>? _run;
+    private bool _stopping;
 
     public TortureFamily(TortureArena* arena, TortureOptions options)
     {
@@ -75,6 +76,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
 
         lock (Lock)
         {
+            _stopping = true;
             foreach (TortureMember m in Members)
             {
                 m.Permit(Permitted.Stop);
@@ -95,6 +97,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
     public void StartMembers()
     {
         Volatile.Write(ref _arena->Pause, 0);
+        _stopping = false;
         foreach (TortureMember m in Members)
         {
             _host.RestartAsync(m.Name).GetAwaiter().GetResult();
@@ -148,7 +151,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             lock (Lock)
             {
                 Restarts++;
-                m.Started(processId, slotAddress);
+                m.Started(processId, slotAddress, _stopping ? Permitted.Stop : Permitted.Nothing);
             }
         }
     }
