@@ -41,7 +41,7 @@ internal static unsafe class ServiceReport
             }
 
             ReceiverBlock* r = (ReceiverBlock*)address;
-            counts[Math.Min(Volatile.Read(ref *(uint*)&r->State), (uint)ReceiverState.Dead)]++;
+            counts[Math.Min((uint)r->State, (uint)ReceiverState.Dead)]++;
             lazy += r->LazySwitches;
             inPlace += r->InPlaceCalls;
             evictions += r->Evictions;

@@ -216,10 +216,12 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// <summary>What the chains did not show: claims that were not entered yet or no longer, lazy switches just before their end, answers that nobody awaits.</summary>
     private void Settle(ReceiverBlock* r, int member)
     {
-        ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+        uint word = Volatile.Read(ref r->StateWord);
+        ReceiverState state = ReceiverBlock.StateOf(word);
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
         nint sender = Volatile.Read(ref *(nint*)&r->Sender);
-        if (IsOf(sender, member) && !IsExecutedElsewhere(r, (ThreadBlock*)sender, member))
+        bool ours = state == ReceiverState.Foreign ? ReceiverBlock.ClaimerMember(word) == member : IsOf(sender, member);
+        if (ours && !IsExecutedElsewhere(r, state == ReceiverState.Foreign ? Claimer(word) : (ThreadBlock*)sender, member))
         {
             if (state == ReceiverState.Foreign && frame == 0)
             {
@@ -269,11 +271,20 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         return false;
     }
 
+    private static ThreadBlock* Claimer(uint word) =>
+        MemberBlock.Thread(ReceiverBlock.ClaimerMember(word), (int)(word >> ThreadBlock.ClaimIndexShift) & (FamilyLayout.ThreadCapacity - 1));
+
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);
 
     /// <summary>A receiver at rest: as if it had not been claimed.</summary>
-    private static void GiveBack(ReceiverBlock* r) =>
-        _ = Interlocked.CompareExchange(ref *(uint*)&r->State, (uint)ReceiverState.Ready, (uint)ReceiverState.Foreign);
+    private static void GiveBack(ReceiverBlock* r)
+    {
+        uint word = Volatile.Read(ref r->StateWord);
+        if (ReceiverBlock.StateOf(word) == ReceiverState.Foreign)
+        {
+            _ = Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Ready, word);
+        }
+    }
 
     /// <summary>The end of a lazy switch: the receiver's own kernel thread goes on in the frame that is written.</summary>
     /// <param name="r">Foreign, or Own and not woken.</param>
@@ -296,7 +307,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         _ = Interlocked.Exchange(ref *(nint*)&r->Pending, (nint)sender);
         if (r->Home->Member->State != MemberState.Running)
         {
-            Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+            Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
             if (sender is not null && Interlocked.Exchange(ref *(nint*)&r->Pending, 0) != 0)
             {
                 Volatile.Write(ref sender->Reply, r->PendingSequence | CallResult.PeerDied);
@@ -305,7 +316,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             return;
         }
 
-        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Own);
+        Volatile.Write(ref r->StateWord, (uint)ReceiverState.Own);
         if (Interlocked.Exchange(ref r->Wake, ReceiverBlock.WakeNow) == ReceiverBlock.WakeAsleep)
         {
             _ = Sys.FutexWake(&r->Wake, 1);
@@ -335,7 +346,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
     private static LostReceiver Lose(ReceiverBlock* r)
     {
-        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+        Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
         ServiceEntry* service = r->Service;
         string name = System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes));
         return new LostReceiver(r->Home->Member->Index, name);

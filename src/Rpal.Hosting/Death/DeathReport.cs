@@ -50,7 +50,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     {
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
-            _ = Interlocked.CompareExchange(ref *(uint*)&MemberBlock.Receiver(_member->Index, i)->State, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
+            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(_member->Index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
         }
     }
 
@@ -61,8 +61,8 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
             ReceiverBlock* r = MemberBlock.Receiver(_member->Index, i);
-            uint* state = (uint*)&r->State;
-            ReceiverState seen = (ReceiverState)Volatile.Read(ref *state);
+            uint* state = &r->StateWord;
+            ReceiverState seen = r->State;
             if (seen == ReceiverState.Init)
             {
                 continue;

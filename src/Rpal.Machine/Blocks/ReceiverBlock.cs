@@ -7,7 +7,7 @@ namespace Rpal.Machine.Blocks;
 /// Written by its own kernel thread while Init, Own and at parking; by the claimer while Foreign; Pending and State also by
 /// the host once the process is gone; Registration by its service, which is 0 while it lets no call in.
 /// <code>
-///   0 state u32   4 in handler u32 (from before the handler is called until after it has returned)   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
+///   0 state u32: <see cref="ReceiverState"/> in the low byte; while Foreign, above it who claimed it (<see cref="ThreadBlock.ClaimWord"/>)   4 in handler u32 (from before the handler is called until after it has returned)   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
 ///  64 wake u32 (futex)   68 spin budget u32   72 parking stack top u64   80 resume frame u64   88 frame area u64
 ///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32 (1 + looks for the context since)
 ///  124 pending sequence u32
@@ -32,7 +32,7 @@ internal unsafe struct ReceiverBlock
     /// <summary>Values of <see cref="Wake"/>.</summary>
     public const uint WakeIdle = 0, WakeNow = 1, WakeAsleep = 3;
 
-    [FieldOffset(StateOffset)] public ReceiverState State;
+    [FieldOffset(StateOffset)] public uint StateWord;
     [FieldOffset(InHandlerOffset)] public uint InHandler;
     [FieldOffset(RspOffset)] public nint Rsp;
     [FieldOffset(FsOffset)] public nint Fs;
@@ -63,4 +63,12 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(LazySignalsOffset)] public ulong LazySignals;
     [FieldOffset(LazyFaultsOffset)] public ulong LazyFaults;
+
+    /// <summary>Where its context is.</summary>
+    public ReceiverState State => StateOf(Volatile.Read(ref StateWord));
+
+    public static ReceiverState StateOf(uint word) => (ReceiverState)(byte)word;
+
+    /// <summary>Member of the thread that claimed it, for a Foreign state word.</summary>
+    public static int ClaimerMember(uint word) => (int)(word >> ThreadBlock.ClaimMemberShift);
 }

@@ -17,6 +17,8 @@ namespace Rpal.Machine.Blocks;
 ///               120 service whose receivers it waits for u64, or 0
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
+///               128 claim word u32: what a claim by this thread writes into a receiver's state. The state and whose it is change in
+///               one instruction, so that a thread killed right behind it leaves no receiver of unknown owner.
 /// counters      192 signals queued again u64
 ///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the registration)
 ///               768 copying u64 (generation of the member from or to whose memory it copies now, or 0; read by the host before it reclaims a slot)
@@ -29,7 +31,7 @@ internal unsafe struct ThreadBlock
         SelfOffset = 0, CurrentOffset = 8, SelectorOffset = 16, ParkedOffset = 24, TidOffset = 32, PidOffset = 36, MemberOffset = 40,
         InjectCountdownOffset = 48, InjectReloadOffset = 52,
         RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
-        PeerCpuOffset = 116, LastReceiverOffset = 256,
+        PeerCpuOffset = 116, IndexOffset = 112, ClaimWordOffset = 128, LastReceiverOffset = 256,
         RequeuedOffset = 192;
 
     [FieldOffset(SelfOffset)] public ThreadBlock* Self;
@@ -50,9 +52,13 @@ internal unsafe struct ThreadBlock
     [FieldOffset(MxcsrOffset)] public uint Mxcsr;
     [FieldOffset(X87ControlOffset)] public ushort X87Control;
     [FieldOffset(104)] public byte* ErrorText;
-    [FieldOffset(112)] public int Index;
+    [FieldOffset(IndexOffset)] public int Index;
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(120)] public ServiceEntry* WaitsFor;
+    /// <summary>Foreign | index &lt;&lt; shift | member &lt;&lt; shift. Written by the arm routine.</summary>
+    [FieldOffset(ClaimWordOffset)] public uint ClaimWord;
+    public const byte ClaimIndexShift = 8, ClaimMemberShift = 20;
+
     [FieldOffset(LastReceiverOffset)] public fixed long LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 

@@ -138,6 +138,7 @@ internal sealed partial class Emitter
         Here("not_ready_again");
         PopCalleeSaved();
         Here("not_ready");
+        c.movzx(eax, al);                                        // without the claimer
         c.or(eax, (int)CallResult.NotReady);
         c.ret();
 
@@ -150,12 +151,12 @@ internal sealed partial class Emitter
     }
 
     /// <summary>rsi = receiver, rdi = sender: Ready becomes Foreign and the sender's, or jumps with the state found in eax. Changes rcx.</summary>
-    /// <remarks>A signal between the claim and the note of whose it is takes the claim back and makes it again: so whoever finds
-    /// a receiver Foreign after a death knows by its sender whether it died with it.</remarks>
+    /// <remarks>A signal between the claim and the note of whose it is takes the claim back and makes it again. A kill there leaves the
+    /// claimer in the state word only: so whoever finds a receiver Foreign after a death knows by that whether it died with it.</remarks>
     private void EmitClaim(string claim, string notReady)
     {
         c.mov(eax, (int)ReceiverState.Ready);
-        c.mov(ecx, (int)ReceiverState.Foreign);
+        c.mov(ecx, __dword_ptr[rdi + ThreadBlock.ClaimWordOffset]);
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
         Point(claim + "_won");
         c.jne(L(notReady));

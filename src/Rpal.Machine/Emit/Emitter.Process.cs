@@ -111,6 +111,13 @@ internal sealed partial class Emitter
     {
         Begin(Routine.Arm, "arm");
         c.mov(__[rdi + ThreadBlock.SelfOffset], rdi);
+        c.mov(rax, __[rdi + ThreadBlock.MemberOffset]);
+        c.mov(eax, __dword_ptr[rax + MemberBlock.IndexOffset]);
+        c.shl(eax, ThreadBlock.ClaimMemberShift);
+        c.mov(ecx, __dword_ptr[rdi + ThreadBlock.IndexOffset]);
+        c.shl(ecx, ThreadBlock.ClaimIndexShift);
+        c.lea(eax, __[rax + rcx + (int)ReceiverState.Foreign]);
+        c.mov(__dword_ptr[rdi + ThreadBlock.ClaimWordOffset], eax);
         c.rdfsbase(rax);
         c.mov(__[rdi + ThreadBlock.FsOffset], rax);
         c.mov(r9, rdi);

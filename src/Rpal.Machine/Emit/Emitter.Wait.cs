@@ -114,7 +114,7 @@ internal sealed partial class Emitter
         // Still, or again, executed elsewhere: the first eviction may have met a call that was rolled back and made again. Tried
         // at every power of two of looks, because real-time signals queue and that kernel thread may be stopped.
         Here("park_not_home");
-        c.cmp(eax, (int)ReceiverState.Foreign);
+        c.cmp(al, (int)ReceiverState.Foreign);
         c.jne(L("park_sleep"));
         c.mov(eax, __dword_ptr[rbx + ReceiverBlock.DeferredOffset]);
         c.lea(ecx, __[rax + 1]);
