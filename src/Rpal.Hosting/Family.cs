@@ -41,6 +41,9 @@ internal sealed unsafe class Family
 
     public SlotTable Slots { get; } = new();
 
+    /// <summary>See <see cref="FamilyDefinition.TraceMembers"/>.</summary>
+    public bool TraceMembers { get; set; }
+
     /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
     public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
 

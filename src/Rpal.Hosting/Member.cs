@@ -88,6 +88,11 @@ internal sealed unsafe class Member
             {
                 InFlight = family.InFlight is null ? null : family.InFlight + index,
             };
+            if (family.TraceMembers && !ExitWatch.BeginForLife(family, index, task.Pid))
+            {
+                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+            }
+
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
