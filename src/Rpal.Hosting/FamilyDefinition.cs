@@ -11,6 +11,9 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
     /// <summary>Most members of a family.</summary>
     public const int MemberLimit = FamilyLayout.MemberCapacity;
 
+    /// <summary>Whether the cycles of every call are counted, per sender and service: <c>"accounting": true</c>. <c>rpal bench call</c> says what it costs.</summary>
+    public bool Accounting { get; init; }
+
     private const int FileBytesLimit = 1 << 20;
 
     private static readonly JsonSerializerOptions s_json = new()

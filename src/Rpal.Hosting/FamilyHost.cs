@@ -115,6 +115,7 @@ public sealed class FamilyHost : IDisposable
         }
 
         Family family = Family.GetOrCreate(_inject);
+        TimeAccount.Enabled = _definition.Accounting;
         List<Task<(string, MemberExit, TimeSpan)>> running = [];
         try
         {

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Rpal.Internal;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 using Rpal.Machine.Blocks;
 
 namespace Rpal;
@@ -35,6 +36,9 @@ public sealed class RpalConnection
 
     /// <summary>The service's name.</summary>
     public string Service { get; }
+
+    /// <summary>Time that this process's threads spent in the service. Zero unless the family accounts time; kept until another service takes the directory entry.</summary>
+    public unsafe TimeSpan DonatedTime => Books.ToTime(Books.Sum(Books.DonatedBy(MemberRuntime.Member->Index).Where(r => r.Registration == _registration)));
 
     /// <summary>Waits until the service is there and enabled.</summary>
     /// <param name="service">Its name.</param>

@@ -23,4 +23,7 @@ public static class RpalFamily
 
     /// <summary>The membership in words: what is wrong and what to do, or the member's number and process.</summary>
     public static string Explanation => MemberRuntime.Explain();
+
+    /// <summary>Whether the time of calls is accounted now: <c>rpal run --accounting</c>, or <c>"accounting": true</c> in the family file. False outside a family.</summary>
+    public static unsafe bool AccountsTime => Membership == FamilyMembership.Member && Volatile.Read(ref MemberRuntime.Header->Accounting) != 0;
 }

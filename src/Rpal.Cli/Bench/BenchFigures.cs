@@ -32,6 +32,8 @@ internal static class BenchFigures
         return Rounded(new()
         {
             ["call_rtt_cycles"] = call,
+            ["call_rtt_cycles_accounted"] = Number(f, "accounted"),
+            ["accounting_cycles"] = Number(f, "accounted") - call,
             ["floor_rtt_cycles"] = Number(f, "floor"),
             ["socket_rtt_cycles"] = socket,
             ["socket_cross_rtt_cycles"] = socketCross,

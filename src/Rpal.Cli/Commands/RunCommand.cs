@@ -35,13 +35,14 @@ internal static class RunCommand
                 return 0;
             },
         };
+        var accounting = new Option<bool>("--accounting") { Description = "Count the cycles that members spend in each other's services (family file: \"accounting\": true)" };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
         var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, line, ended, summary" };
 
         var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
         {
-            file, grace, noPrefix, noColor, json, programs,
+            file, grace, accounting, noPrefix, noColor, json, programs,
         };
         command.SetAction(async parsed =>
         {
@@ -49,6 +50,7 @@ internal static class RunCommand
             try
             {
                 family = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
+                family = family with { Accounting = family.Accounting || parsed.GetValue(accounting) };
             }
             catch (FormatException e)
             {

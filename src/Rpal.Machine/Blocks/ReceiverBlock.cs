@@ -16,6 +16,7 @@ namespace Rpal.Machine.Blocks;
 /// 176 answering sender u64   184 answering sequence u32: the pending pair while its reply is being written, so that a
 ///     process killed in between leaves a trace of whom it owes
 /// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
+/// 200 began u64: time stamp of the claim, 0 when the call is not timed   208 calls u64: handlers that returned
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ReceiverBlock
@@ -26,7 +27,8 @@ internal unsafe struct ReceiverBlock
         WakeOffset = 64, SpinBudgetOffset = 68, ParkTopOffset = 72, FrameOffset = 80, FrameAreaOffset = 88, PendingOffset = 96, HomeOffset = 104,
         MaskOffset = 112, DeferredOffset = 120,
         LazyOffset = 128, InPlaceOffset = 136, CallsRolledBackOffset = 144, AnswersRolledBackOffset = 152, AnswersForwardOffset = 160, EvictionsOffset = 168,
-        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184, HomeCpuOffset = 188, PeerCpuOffset = 192;
+        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184, HomeCpuOffset = 188, PeerCpuOffset = 192,
+        BeganOffset = 200, CallsOffset = 208;
 
     /// <summary>Values of <see cref="Wake"/>.</summary>
     public const uint WakeIdle = 0, WakeNow = 1, WakeAsleep = 3;
@@ -59,4 +61,6 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(AnsweringSequenceOffset)] public uint AnsweringSequence;
     [FieldOffset(HomeCpuOffset)] public uint HomeCpu;
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
+    [FieldOffset(BeganOffset)] public ulong Began;
+    [FieldOffset(CallsOffset)] public ulong Calls;
 }

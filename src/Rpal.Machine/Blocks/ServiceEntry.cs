@@ -20,7 +20,7 @@ internal enum ServiceState : uint
 
 /// <summary>One service in the family's directory. Written by the host, the receiver list by the owner before it enables.</summary>
 /// <remarks><code>
-///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice)
+///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice; its low byte is the member)
 /// 32 waiting senders u32 (any sender adds and takes)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
 /// 64 name u8[96], UTF-8   160 zero   256 receivers u64[64]
 /// </code></remarks>

@@ -51,6 +51,7 @@ internal sealed partial class Emitter
         c.mov(rax, __[rsi + ReceiverBlock.RegistrationOffset]);
         c.cmp(rax, __[rdx + CallFrame.RegistrationOffset]);
         c.jne(L("wrong_registration"));
+        EmitBegan();
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
         Point("entry_selector");                                 // rolled back up to entry_end: nothing of the receiver was touched
@@ -67,6 +68,7 @@ internal sealed partial class Emitter
         c.mov(rbx, rsi);
         c.call(__qword_ptr[rsi + ReceiverBlock.HandlerOffset]);
 
+        EmitEnded();
         Here("exit_check");
         c.cmp(rbx, Gs(ThreadBlock.CurrentOffset));
         Point("exit_branch");                                    // from here the decision may be stale: undone up to exit_done
@@ -90,6 +92,7 @@ internal sealed partial class Emitter
         Point("exit_ready");
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         Here("exit_end");
+        EmitBooked();
         c.mov(rcx, __[rbx + ReceiverBlock.ServiceOffset]);
         c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
         c.jne(L("exit_wake_waiters"));
