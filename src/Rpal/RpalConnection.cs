@@ -145,6 +145,9 @@ public sealed class RpalConnection
     /// <summary>The raw way for benchmarks: the receiver that this thread would use first.</summary>
     internal unsafe ReceiverBlock* FirstReceiver => (ReceiverBlock*)_receivers[0];
 
+    /// <summary>The member that has the service, for tests that read the books.</summary>
+    internal int Member => _member;
+
     /// <summary>For benchmarks that make frames themselves.</summary>
     internal ulong Registration => _registration;
 

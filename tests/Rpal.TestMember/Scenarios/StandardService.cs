@@ -20,6 +20,7 @@ internal enum Deed
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
     Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
+    SleepAtHome, ReceivedTicks,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -118,6 +119,8 @@ internal static class StandardService
             case Deed.TaskWait: return WaitForTask(n);
             case Deed.Sleep: Thread.Sleep((int)n); return n;
             case Deed.Timer: return UseTimer();
+            case Deed.SleepAtHome: Check.That(Directory.Exists("/")); Thread.Sleep((int)n); return n;
+            case Deed.ReceivedTicks: return s_service!.ReceivedTime.Ticks;
             case Deed.StartThread: return StartThread();
             case Deed.WriteLine: Console.WriteLine($"written by {Environment.ProcessId}"); Console.Error.WriteLine("complained"); return 1;
             case Deed.Collect: return Collect();
