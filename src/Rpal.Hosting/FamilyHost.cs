@@ -99,6 +99,15 @@ public sealed class FamilyHost : IDisposable
         }
     }
 
+    /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
+    internal IReadOnlyList<(string Name, MemberTime Time)> Times()
+    {
+        lock (_members)
+        {
+            return [.. _members.Select(m => (m.Definition.Name, m.Time)).Where(t => t.Time is not null).Select(t => (t.Name, t.Time!))];
+        }
+    }
+
     /// <summary>Ends the host's thread, and with it every member that still runs.</summary>
     public void Dispose()
     {

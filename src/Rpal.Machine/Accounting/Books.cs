@@ -13,16 +13,17 @@ internal static unsafe class Books
     /// <summary>Tries to read an account while its thread turns a row over to another registration. It may have been killed in the middle.</summary>
     private const int ReadTries = 100;
 
-    /// <summary>What happened between the members of the family until now.</summary>
-    public readonly record struct Row(int Sender, ulong Registration, ulong Cycles, ulong Calls)
+    /// <summary>What one thread block of a member, whoever used it, donated to a service until now.</summary>
+    public readonly record struct Row(int Sender, int Thread, ulong Registration, ulong Cycles, ulong Calls)
     {
         /// <summary>The member that received.</summary>
         public int Receiver => (int)(Registration & ThreadAccount.MemberMask);
     }
 
     /// <summary>The rows of one account. Those of registrations that have lost their place are summed up per member, with 0 calls and a registration that is only the member.</summary>
-    public static List<Row> Read(int member, ThreadAccount* account)
+    public static List<Row> Read(int member, int thread)
     {
+        ThreadAccount* account = ThreadAccount.At(member, thread);
         List<Row> rows = [];
         for (int tries = 0; tries < ReadTries; tries++)
         {
@@ -32,7 +33,7 @@ internal static unsafe class Books
             {
                 if (account->Gone[m] is > 0 and ulong gone)
                 {
-                    rows.Add(new(member, (ulong)m, gone, 0));
+                    rows.Add(new(member, thread, (ulong)m, gone, 0));
                 }
             }
 
@@ -41,7 +42,7 @@ internal static unsafe class Books
                 ulong* row = account->Rows + service * ThreadAccount.RowWords;
                 if (row[ThreadAccount.Registration] != 0)
                 {
-                    rows.Add(new(member, row[ThreadAccount.Registration], row[ThreadAccount.Cycles], row[ThreadAccount.Calls]));
+                    rows.Add(new(member, thread, row[ThreadAccount.Registration], row[ThreadAccount.Cycles], row[ThreadAccount.Calls]));
                 }
             }
 
@@ -59,7 +60,7 @@ internal static unsafe class Books
     {
         for (int t = 0; t < FamilyLayout.ThreadCapacity && IsUsed(member, t); t++)     // blocks are handed out from the first on
         {
-            foreach (Row row in Rows(member, t))
+            foreach (Row row in Read(member, t))
             {
                 yield return row;
             }
@@ -79,6 +80,4 @@ internal static unsafe class Books
     public static TimeSpan ToTime(ulong cycles) => TimeSpan.FromSeconds(cycles / (double)FamilyHeader.At->TscPerSecond);
 
     private static bool IsUsed(int member, int thread) => Volatile.Read(ref ThreadAccount.At(member, thread)->Used) != 0;
-
-    private static List<Row> Rows(int member, int thread) => Read(member, ThreadAccount.At(member, thread));
 }
