@@ -14,6 +14,10 @@ public sealed class AccountingTests
     public void Nothing_is_booked_while_it_is_off() => FamilyRun.CallerSucceeds("donated-never");
 
     [Fact]
+    public void A_family_file_switches_it_on() =>
+        FamilyRun.Succeeds(MemberSpec.Serves("work") with { Accounting = true }, MemberSpec.Scenario("caller", "donated-from-the-start"));
+
+    [Fact]
     public void It_may_be_switched_in_the_middle_of_calls() => FamilyRun.CallerSucceeds("donated-switching");
 
     [Fact]

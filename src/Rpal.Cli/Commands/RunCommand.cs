@@ -18,6 +18,7 @@ internal static class RunCommand
             Description = "A ARGS -- B ARGS: programs with their arguments, which are theirs alone; or one word that ends in .json: a family file",
             Arity = ArgumentArity.ZeroOrMore,
         };
+        var accounting = new Option<bool>("--accounting") { Description = "Count the cycles that members spend in each other's services (family file: \"accounting\": true)" };
         var file = new Option<string?>("--file", "-f") { Description = "Family file, whatever its name", HelpName = "FILE" };
         var grace = new Option<double>("--grace")
         {
@@ -35,14 +36,13 @@ internal static class RunCommand
                 return 0;
             },
         };
-        var accounting = new Option<bool>("--accounting") { Description = "Count the cycles that members spend in each other's services (family file: \"accounting\": true)" };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
         var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, line, ended, summary" };
 
         var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
         {
-            file, grace, accounting, noPrefix, noColor, json, programs,
+            file, grace, noPrefix, noColor, json, programs,
         };
         command.SetAction(async parsed =>
         {
@@ -50,7 +50,6 @@ internal static class RunCommand
             try
             {
                 family = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
-                family = family with { Accounting = family.Accounting || parsed.GetValue(accounting) };
             }
             catch (FormatException e)
             {
@@ -61,6 +60,7 @@ internal static class RunCommand
                 return Problem.Report(ExitCode.NoInput, e.Message);
             }
 
+            family = family with { Accounting = family.Accounting || parsed.GetValue(accounting) };
             bool colors = !parsed.GetValue(noColor);
             using var writer = new OutputWriter();
             IRunView view = parsed.GetValue(json)
@@ -68,6 +68,7 @@ internal static class RunCommand
                 : new TextView(writer, [.. family.Members.Select(m => m.Name)], !parsed.GetValue(noPrefix), colors && Terminal.HasColors(isError: false), colors && Terminal.HasColors(isError: true));
             return await RunAsync(family, view, writer, TimeSpan.FromSeconds(parsed.GetValue(grace))).ConfigureAwait(false);
         });
+        command.Options.Add(accounting);
         return command;
     }
 

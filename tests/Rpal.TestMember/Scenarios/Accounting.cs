@@ -33,6 +33,12 @@ internal static unsafe class Accounting
             Check.Equal(TimeSpan.Zero, work.DonatedTime);
             Check.Equal(0ul, Books.Sum(Books.All()));
         });
+        scenarios.AddCaller("donated-from-the-start", work =>
+        {
+            Check.That(RpalFamily.AccountsTime);
+            Check.Equal(3L, work.Add(1, 2));
+            Check.That(work.DonatedTime > TimeSpan.Zero);
+        });
         scenarios.AddCaller("donated-switching", Switching);
         scenarios.AddCaller("donated-threads", Threads);
         scenarios.Add("donated-services", _ => Services());
