@@ -11,9 +11,6 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
     /// <summary>Most members of a family.</summary>
     public const int MemberLimit = FamilyLayout.MemberCapacity;
 
-    /// <summary>Whether the cycles of every call are counted, per sender and service: <c>"accounting": true</c>. <c>rpal bench call</c> says what it costs.</summary>
-    public bool Accounting { get; init; }
-
     private const int FileBytesLimit = 1 << 20;
 
     private static readonly JsonSerializerOptions s_json = new()
@@ -108,6 +105,9 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
         family.Validate("rpal run");
         return family;
     }
+
+    /// <summary>Whether the cycles of every call are counted, per sender and service: <c>"accounting": true</c>. <c>rpal bench call</c> says what it costs.</summary>
+    public bool Accounting { get; init; }
 
     /// <summary>The program's name; for <c>dotnet App.dll</c> the assembly's.</summary>
     private static string NameFor(List<string> words)

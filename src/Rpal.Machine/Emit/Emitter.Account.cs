@@ -80,9 +80,7 @@ internal sealed partial class Emitter
         c.mov(r9, rax);
         c.mov(r10, __[rbp + ReceiverBlock.ServiceOffset]);
         c.mov(r11, __[rbp + ReceiverBlock.RegistrationOffset]);
-        EmitBook(r8, "lazy_book_done");
-        Here("lazy_book_done");
-        c.nop();
+        EmitBook(r8, "lazy_booked");
         Here("lazy_booked");
     }
 

@@ -57,8 +57,8 @@ internal static unsafe class MemberRuntime
                 throw new RpalException(RpalError.Unsupported, $"The family's host did not take over this process's signal actions: {ErrnoText.Describe((int)r)}.");
             }
 
-            FamilyMeter.Start();
             Volatile.Write(ref s_attached, true);
+            FamilyMeter.Start();                                 // listeners may run here, and use what is attached
         }
     }
 
