@@ -96,7 +96,7 @@ internal static unsafe class TimeAccount
             for (int r = 0; r < Math.Clamp(Volatile.Read(ref entry->ReceiverCount), 0, FamilyLayout.ReceiversPerService); r++)
             {
                 ReceiverBlock* receiver = (ReceiverBlock*)entry->Receivers[r];
-                if (receiver->Registration == registration)
+                if (receiver->Service == entry)                  // not its registration: 0 while the service is disabled
                 {
                     calls += (long)receiver->Calls;
                     lazy += (long)receiver->LazySwitches;

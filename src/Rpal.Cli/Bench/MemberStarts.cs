@@ -1,9 +1,12 @@
 using System.Diagnostics;
 using Rpal.Hosting;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
 
 namespace Rpal.Cli.Bench;
 
 /// <summary>Starts one program again and again as the only member of this process's family.</summary>
+/// <remarks>A slot each; a dead member's is unmapped, or later starts would pay for reading ever longer memory maps.</remarks>
 internal sealed class MemberStarts(MemberDefinition definition)
 {
     public TimeSpan RunOnce()
@@ -21,7 +24,7 @@ internal sealed class MemberStarts(MemberDefinition definition)
         string text = reader.ReadToEnd();
         MemberExit exit = member.Exit.GetAwaiter().GetResult();
         TimeSpan took = Stopwatch.GetElapsedTime(begin);
-        member.Reclaimed.GetAwaiter().GetResult();               // later starts do not pay for its memory
+        member.Reclaimed.Wait();
         return exit.ExitCode == 0 && text.Length > 0 ? took : throw new BenchFailedException($"The hello member ended with {exit}.");
     }
 }

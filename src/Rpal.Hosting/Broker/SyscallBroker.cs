@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
@@ -30,14 +31,14 @@ internal sealed unsafe class SyscallBroker
     private readonly SlotSpace _space;
     private readonly byte[] _executable;
     private readonly SignalActions _actions;
-    private readonly ServiceDirectory _directory;
+    private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
     private readonly Lock _lock = new();
     private bool _ended;
     private readonly long* _question = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(sizeof(long));
 
-    public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, ServiceDirectory directory)
+    public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family)
     {
         _listener = listener;
         _pid = pid;
@@ -45,7 +46,7 @@ internal sealed unsafe class SyscallBroker
         _space = space;
         _executable = Encoding.UTF8.GetBytes(executable);
         _member = member;
-        _directory = directory;
+        _family = family;
         _actions = new SignalActions(member);
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
     }
@@ -139,6 +140,9 @@ internal sealed unsafe class SyscallBroker
                     return signal >= (int)HostCall.Attach ? Call((HostCall)signal, a)
                         : _actions.Change(signal, (nint)a[1], (nint)a[2], a[3]) is { } done ? done
                         : Continue(ref response);
+                case SyscallNumber.ExitGroup:
+                    _ = isMember ? StandBy() : 0;
+                    return Continue(ref response);
                 default:
                     return Continue(ref response);
             }
@@ -346,13 +350,21 @@ internal sealed unsafe class SyscallBroker
         return Continue(ref response);
     }
 
+    /// <summary>The process is about to end: what its threads execute for others is brought home first.</summary>
+    private nint StandBy()
+    {
+        _ = _member->Attached != 0 && ExitWatch.Begin(_family, _member->Index, _pid);
+        return 0;
+    }
+
     private readonly int _hostPid = Environment.ProcessId;
 
     private nint Call(HostCall call, ulong* a) => call switch
     {
         HostCall.Attach => _actions.Attach(),
-        HostCall.RegisterService => _directory.Register(_member->Index, (nint)a[1]),
-        HostCall.SetServiceState => _directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
+        HostCall.Dying => StandBy(),
+        HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
+        HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
         _ => -(int)Errno.EINVAL,
     };
 }

@@ -10,13 +10,13 @@ namespace Rpal.Hosting.Loading;
 /// </remarks>
 internal static class SlotFilter
 {
-    private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetMmapFlags = 16 + 3 * 8;
+    private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetFirstArgument = 16, OffsetMmapFlags = 16 + 3 * 8;
 
     public static SockFilter[] Build()
     {
         long[] answered =
         [
-            SyscallNumber.Mremap, SyscallNumber.Shmat, SyscallNumber.RtSigaction, SyscallNumber.Readlink, SyscallNumber.Readlinkat,
+            SyscallNumber.Mremap, SyscallNumber.Shmat, SyscallNumber.RtSigaction, SyscallNumber.Readlink, SyscallNumber.Readlinkat, SyscallNumber.ExitGroup,
         ];
         const byte mmapFlagsBlock = 2;
         const uint answerZero = SeccompReturn.Errno;             // "errno 0": the call returns 0
@@ -33,6 +33,11 @@ internal static class SlotFilter
             new(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), 1, 0),
             new(BpfCode.Return, SeccompReturn.Allow),
             new(BpfCode.Return, answerZero),
+            new(BpfCode.JumpIfEqual, (uint)SyscallNumber.RtSigaction, 0, 4),                            // a call to the host: from anywhere, the trampolines too
+            new(BpfCode.LoadWordAbsolute, OffsetFirstArgument),
+            new(BpfCode.JumpIfGreaterOrEqual, (uint)HostCall.Attach, 0, 1),
+            new(BpfCode.Return, SeccompReturn.UserNotif),
+            new(BpfCode.LoadWordAbsolute, OffsetNumber),
             new(BpfCode.JumpIfEqual, (uint)SyscallNumber.Mmap, (byte)(fromAnswered + 1), 0),
         ];
         for (int i = 0; i < answered.Length; i++)

@@ -59,12 +59,15 @@ internal sealed partial class Emitter
         c.mov(r9d, 0);
         c.cmovg(r9, rax);                                        // a clock that jumped back books nothing
         c.mov(r10, __[rbx + ReceiverBlock.ServiceOffset]);
-        c.mov(r11, __[rbx + ReceiverBlock.RegistrationOffset]);
+        c.mov(r11, __[r10 + ServiceEntry.RegistrationOffset]);   // the receiver's own is 0 while its service lets no call in
         c.jmp(L("exit_check"));
 
         Here("exit_book");
         EmitBook(rsi, "exit_booked");
-        EmitResumeClock();
+
+        Here("resume_clock");
+        EmitResumeClock("resumed");
+        c.ret();
     }
 
     /// <summary>A lazy switch ends what the sender donates. rbp = receiver, r8 = sender. Changes rax, rcx, rdx, r9, r10, r11.</summary>
@@ -79,7 +82,7 @@ internal sealed partial class Emitter
         c.jle(L("lazy_booked"));
         c.mov(r9, rax);
         c.mov(r10, __[rbp + ReceiverBlock.ServiceOffset]);
-        c.mov(r11, __[rbp + ReceiverBlock.RegistrationOffset]);
+        c.mov(r11, __[r10 + ServiceEntry.RegistrationOffset]);
         EmitBook(r8, "lazy_booked");
         Here("lazy_booked");
     }
@@ -144,33 +147,32 @@ internal sealed partial class Emitter
     }
 
     /// <summary>Ends a pause, if there is one: every call that is open on this kernel thread began that much later. Changes rax, rcx, rdx, r10, r11.</summary>
-    /// <remarks>The pause is taken first. A context that is moved to another kernel thread in the middle leaves some clocks running: it never adds twice.</remarks>
-    private void EmitResumeClock()
+    /// <remarks>Inlined in lazy_switch: who finds a thread dead there knows the trampoline by its addresses. The pause is taken first. A context that is moved to another kernel thread in the middle leaves some clocks running: it never adds twice.</remarks>
+    private void EmitResumeClock(string done)
     {
-        Here("resume_clock");
+        string receiver = done + ".receiver", next = done + ".next";
         c.xor(r11d, r11d);
         c.xchg(Gs(ThreadBlock.PausedAtOffset), r11);
         c.test(r11, r11);
-        c.je(L("resume_done"));
+        c.je(L(done));
         ReadTsc();
         c.sub(rax, r11);
         c.mov(rcx, Gs(ThreadBlock.CurrentOffset));
         c.mov(r10d, PauseDepthLimit);
-        Here("resume_receiver");
+        Here(receiver);
         c.test(rcx, rcx);
-        c.je(L("resume_done"));
+        c.je(L(done));
         c.cmp(__qword_ptr[rcx + ReceiverBlock.BeganOffset], 0);
-        c.je(L("resume_next"));
+        c.je(L(next));
         c.add(__[rcx + ReceiverBlock.BeganOffset], rax);
-        Here("resume_next");
+        Here(next);
         c.mov(rcx, __[rcx + ReceiverBlock.SenderOffset]);
         c.cmp(rcx, Gs(ThreadBlock.SelfOffset));
-        c.je(L("resume_done"));
+        c.je(L(done));
         c.mov(rcx, __[rcx + ThreadBlock.OwnReceiverOffset]);
         c.dec(r10d);
-        c.jne(L("resume_receiver"));
-        Here("resume_done");
-        c.ret();
+        c.jne(L(receiver));
+        Here(done);
     }
 
     /// <summary>Compares a word of the family header with zero, without a register: it lies at a fixed distance from the code.</summary>

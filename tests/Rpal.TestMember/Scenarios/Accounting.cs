@@ -195,7 +195,7 @@ internal static unsafe class Accounting
             Forward(Deed.Sleep, 1);
         }
 
-        int memberB = b.Member;
+        int memberB = (int)(b.Registration & ThreadAccount.MemberMask);
         ulong byB = Books.Sum(Books.DonatedBy(memberB));
         TimeSpan toB = Donated(b, () =>
         {
