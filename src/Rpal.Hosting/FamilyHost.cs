@@ -98,6 +98,7 @@ public sealed class FamilyHost : IDisposable
         }
 
         Family family = Family.GetOrCreate(_inject);
+        TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
