@@ -14,6 +14,7 @@ internal sealed unsafe class Family
 {
     private static readonly Lock s_lock = new();
     private static Family? s_family;
+    private ulong _generations;
     private readonly bool[] _prepared = new bool[FamilyLayout.MemberCapacity];
 
     /// <summary>The longest that a side spins before it sleeps, in microseconds: about what waking a sleeping CPU costs (20 to 50 us measured).</summary>
@@ -126,6 +127,7 @@ internal sealed unsafe class Family
         MemberBlock* m = MemberBlock.At(index);
         m->AbiVersion = FamilyLayout.AbiVersion;
         m->Index = index;
+        Volatile.Write(ref m->Generation, Interlocked.Increment(ref _generations));
         m->Magic = FamilyLayout.Magic;
         Volatile.Write(ref _prepared[index], true);
         return m;

@@ -1,4 +1,5 @@
 using Rpal.Hosting.Broker;
+using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
@@ -48,6 +49,9 @@ internal sealed unsafe class Member
     /// <summary>Completes when the process has ended and everybody who waited for it was told.</summary>
     public Task<MemberExit> Exit => _exit.Task;
 
+    /// <summary>Once it has ended: receivers of others that died with it, because it was killed inside their handlers.</summary>
+    public IReadOnlyList<LostReceiver> Lost { get; private set; } = [];
+
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
 
@@ -93,11 +97,22 @@ internal sealed unsafe class Member
         }
     }
 
+    /// <summary>A kill by the host loses nothing that the member had borrowed.</summary>
     public void Send(int signal)
     {
         lock (_pidfdLock)
         {
-            _ = _pidfdClosed ? 0 : Sys.PidfdSendSignal(_pidfd, signal);     // the number may be another member's by now
+            if (_pidfdClosed)
+            {
+                return;                                          // number and slot may be another member's by now
+            }
+
+            if (signal == Signal.SIGKILL && _block->Attached != 0)
+            {
+                _ = ExitWatch.Begin(_family, Index, Pid);
+            }
+
+            _ = Sys.PidfdSendSignal(_pidfd, signal);
         }
     }
 
@@ -137,7 +152,8 @@ internal sealed unsafe class Member
     private void AwaitExit()
     {
         SigInfoChild info;
-        while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited | WaitOptions.NoWait, out _) == -(int)Errno.EINTR)
+        PollFd ended = new() { Fd = _pidfd, Events = PollEvents.In };
+        while (Sys.Poll(&ended, 1, -1) <= 0)                      // not waitid: it also tells the stops of a traced child
         {
         }
 
@@ -147,7 +163,10 @@ internal sealed unsafe class Member
         {
         }
 
-        new DeathReport(_family, _block).Run();
+        var report = new DeathReport(_family, _block);
+        report.Announce();
+        Lost = new BorrowedReceivers(_family).GiveBack(Index);
+        report.Run();
         const int exited = 1;
         lock (_pidfdLock)
         {

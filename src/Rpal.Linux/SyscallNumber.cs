@@ -35,6 +35,7 @@ internal static class SyscallNumber
     public const long Chdir = 80;
     public const long Readlink = 89;
     public const long Gettimeofday = 96;
+    public const long Ptrace = 101;
     public const long Setpgid = 109;
     public const long Sigaltstack = 131;
     public const long Prctl = 157;

@@ -9,7 +9,7 @@ namespace Rpal.Cli.Bench;
 /// <remarks>A slot each; a dead member's is unmapped, or later starts would pay for reading ever longer memory maps.</remarks>
 internal sealed class MemberStarts(MemberDefinition definition)
 {
-    public TimeSpan RunOnce(int slot)
+    public TimeSpan RunOnce()
     {
         using var output = OutputPipe.Open();
         int readEnd = output.TakeReadEnd();
@@ -18,13 +18,13 @@ internal sealed class MemberStarts(MemberDefinition definition)
         Family family = Family.GetOrCreate();
         long begin = Stopwatch.GetTimestamp();
         int devNull = (int)nothing.SafeFileHandle.DangerousGetHandle();
-        Member member = Member.Start(family, definition, slot, devNull, output.WriteEnd, devNull);
+        Member member = Member.Start(family, definition, devNull, output.WriteEnd, devNull, _ => { });
         output.Dispose();
         using var reader = new StreamReader(pipe);
         string text = reader.ReadToEnd();
         MemberExit exit = member.Exit.GetAwaiter().GetResult();
         TimeSpan took = Stopwatch.GetElapsedTime(begin);
-        _ = Sys.Munmap((nint)FamilyLayout.Slot(slot), unchecked((nuint)FamilyLayout.SlotBytes));
+        member.Reclaimed.Wait();
         return exit.ExitCode == 0 && text.Length > 0 ? took : throw new BenchFailedException($"The hello member ended with {exit}.");
     }
 }

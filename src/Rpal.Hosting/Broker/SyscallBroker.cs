@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
@@ -34,10 +35,9 @@ internal sealed unsafe class SyscallBroker
     private readonly SlotSpace _space;
     private readonly byte[] _executable;
     private readonly SignalActions _actions;
-    private readonly ServiceDirectory _directory;
+    private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
-    private readonly MappingBudget _mappings;
     private readonly Action<string> _tell;
     private string? _notice;
     private bool _toldFull, _toldFixed;
@@ -53,8 +53,7 @@ internal sealed unsafe class SyscallBroker
         _space = space;
         _executable = Encoding.UTF8.GetBytes(executable);
         _member = member;
-        _directory = family.Directory;
-        _mappings = family.Mappings;
+        _family = family;
         _tell = tell;
         _actions = new SignalActions(member);
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
@@ -160,6 +159,9 @@ internal sealed unsafe class SyscallBroker
                     return signal >= (int)HostCall.Attach ? Call((HostCall)signal, a)
                         : _actions.Change(signal, (nint)a[1], (nint)a[2], a[3]) is { } done ? done
                         : Continue(ref response);
+                case SyscallNumber.ExitGroup:
+                    _ = isMember ? StandBy() : 0;
+                    return Continue(ref response);
                 default:
                     return Continue(ref response);
             }
@@ -219,9 +221,9 @@ internal sealed unsafe class SyscallBroker
     /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
     private nint Place(long hint, long length, Func<long, nint> map)
     {
-        if (!_mappings.Allows(_space.HasFewerMappingsThan))
+        if (!_family.Mappings.Allows(_space.HasFewerMappingsThan))
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
             return -(int)Errno.ENOMEM;
         }
 
@@ -253,7 +255,7 @@ internal sealed unsafe class SyscallBroker
         const long plausibleBytes = 1L << 46;                    // more than that nobody has anywhere
         if (!_space.IsFull)
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
         }
         else if (!_toldFull && length is > 0 and < plausibleBytes)
         {
@@ -448,13 +450,21 @@ internal sealed unsafe class SyscallBroker
         return Continue(ref response);
     }
 
+    /// <summary>The process is about to end: what its threads execute for others is brought home first.</summary>
+    private nint StandBy()
+    {
+        _ = _member->Attached != 0 && ExitWatch.Begin(_family, _member->Index, _pid);
+        return 0;
+    }
+
     private readonly int _hostPid = Environment.ProcessId;
 
     private nint Call(HostCall call, ulong* a) => call switch
     {
         HostCall.Attach => _actions.Attach(),
-        HostCall.RegisterService => _directory.Register(_member->Index, (nint)a[1]),
-        HostCall.SetServiceState => _directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
+        HostCall.Dying => StandBy(),
+        HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
+        HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
         _ => -(int)Errno.EINVAL,
     };
 }

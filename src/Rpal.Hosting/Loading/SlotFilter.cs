@@ -16,16 +16,16 @@ namespace Rpal.Hosting.Loading;
 /// </remarks>
 internal static class SlotFilter
 {
-    private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetAddressHigh = 16 + 4, OffsetLengthHigh = 16 + 8 + 4, OffsetMmapFlags = 16 + 3 * 8;
+    private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetFirstArgument = 16, OffsetAddressHigh = 16 + 4, OffsetLengthHigh = 16 + 8 + 4, OffsetMmapFlags = 16 + 3 * 8;
 
-    private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", Mmap = "mmap", AtAddress = "at address";
+    private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", Mmap = "mmap", AtAddress = "at address", SignalAction = "signal action", Notify = "notify";
 
     /// <param name="slot">The member's.</param>
     public static SockFilter[] Build(int slot)
     {
         long[] answered =
         [
-            SyscallNumber.Mremap, SyscallNumber.Shmat, SyscallNumber.RtSigaction, SyscallNumber.Readlink, SyscallNumber.Readlinkat,
+            SyscallNumber.Mremap, SyscallNumber.Shmat, SyscallNumber.Readlink, SyscallNumber.Readlinkat, SyscallNumber.ExitGroup,
         ];
         const uint answerZero = SeccompReturn.Errno;             // "errno 0": the call returns 0
         uint first = (uint)(FamilyLayout.Slot(slot) >> 32), last = (uint)((FamilyLayout.Slot(slot) + FamilyLayout.SlotBytes - 1) >> 32);
@@ -35,6 +35,7 @@ internal static class SlotFilter
         f.Jump(BpfCode.JumpIfEqual, (uint)SyscallNumber.Mmap, Mmap);
         f.Jump(BpfCode.JumpIfEqual, (uint)SyscallNumber.Munmap, AtAddress);
         f.Jump(BpfCode.JumpIfEqual, (uint)SyscallNumber.Brk, Break);
+        f.Jump(BpfCode.JumpIfEqual, (uint)SyscallNumber.RtSigaction, SignalAction);
         foreach (long number in answered)
         {
             f.Jump(BpfCode.JumpIfEqual, (uint)number, IfFromSlot);
@@ -47,11 +48,13 @@ internal static class SlotFilter
         f.Jump(BpfCode.JumpIfGreaterOrEqual, last, IfFromSlot);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, first, no: IfFromSlot);
         f.Load(OffsetLengthHigh);
-        f.Jump(BpfCode.JumpIfEqual, 0, Allow);
+        f.Jump(BpfCode.JumpIfEqual, 0, Allow, IfFromSlot);
+        f.Label(SignalAction).Load(OffsetFirstArgument);         // a call to the host: from anywhere, the trampolines too
+        f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)HostCall.Attach, Notify);
         f.Label(IfFromSlot).Load(OffsetIpHigh);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);
-        f.Return(SeccompReturn.UserNotif);
+        f.Label(Notify).Return(SeccompReturn.UserNotif);
         f.Label(Break).Load(OffsetIpHigh);                       // one per address space, so nobody gets it; every libc falls back to mmap
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);

@@ -123,6 +123,8 @@ internal sealed class FamilyRun : IDisposable
     public void WaitForLine(string member, string text) =>
         Wait($"{member} to print '{text}'", () => _lines.Exists(l => l.Member == member && l.Text.Contains(text, StringComparison.Ordinal)) ? 1 : 0);
 
+    public void WaitForExit(string member) => Wait($"{member} to end", () => _exits.ContainsKey(member) ? 1 : 0);
+
     /// <summary>Waits until all have ended; no longer than until one of <paramref name="failsWith"/> has failed.</summary>
     public void WaitForEnd(params string[] failsWith)
     {
