@@ -81,6 +81,10 @@ public sealed class FamilyHost : IDisposable
         }
     });
 
+    /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
+    internal IReadOnlyList<(string Name, MemberTime Time)> Times() => _thread.AskAsync<IReadOnlyList<(string, MemberTime)>>(() =>
+        [.. from m in _supervisor?.Members ?? [] where m.IsRunning let time = m.Process!.Time where time is not null select (m.Name, time)]).GetAwaiter().GetResult();
+
     /// <summary>Kills what still runs, and ends the host's thread.</summary>
     public void Dispose()
     {
