@@ -43,7 +43,6 @@ internal sealed unsafe class SyscallBroker
     private bool _toldFull, _toldFixed;
     private readonly Lock _lock = new();
     private bool _ended;
-    private readonly long* _question = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(sizeof(long));
 
     public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family, Action<string> tell)
     {
@@ -127,7 +126,6 @@ internal sealed unsafe class SyscallBroker
         }
 
         _ = Sys.Close(_listener);
-        System.Runtime.InteropServices.NativeMemory.Free(_question);
     }
 
     private void NoteInFlight(ulong id)
@@ -145,7 +143,7 @@ internal sealed unsafe class SyscallBroker
         {
             int tid = (int)notif.Pid;
             bool isMember = tid == _pid || Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
-            if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !SharesMemory(tid)))
+            if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !AddressSpace.IsSharedBy(tid)))
             {
                 return Continue(ref response);                   // a child between fork and exec: its own signal actions, a copy of the memory
             }
@@ -186,14 +184,6 @@ internal sealed unsafe class SyscallBroker
     {
         response.Flags = SeccompNotifFlags.Continue;
         return 0;
-    }
-
-    /// <summary>Whether a process is in this address space: a word that changes with every question has its last value in a copy.</summary>
-    private bool SharesMemory(int pid)
-    {
-        long seen = 0;
-        *_question += 1;
-        return Sys.ProcessVmReadv(pid, (nint)_question, &seen, sizeof(long)) == sizeof(long) && seen == *_question;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,3 +1,4 @@
+using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -24,7 +25,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
     /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
     public void Run()
     {
-        for (int wait = FirstWaitMs; IsPinned(); wait = Math.Min(2 * wait, LongestWaitMs))
+        for (int wait = FirstWaitMs; IsPinned() || AddressSpace.HasOrphans(Living()); wait = Math.Min(2 * wait, LongestWaitMs))
         {
             Thread.Sleep(wait);
         }
@@ -34,6 +35,8 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
         _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
         family.Slots.Return(index);
     }
+
+    private HashSet<int> Living() => [Environment.ProcessId, .. family.Members().Where(m => m != index && MemberBlock.At(m)->State == MemberState.Running).Select(m => MemberBlock.At(m)->Pid)];
 
     private bool IsPinned()
     {
