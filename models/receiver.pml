@@ -85,6 +85,8 @@
 #define LAZY_GONE    16
 #define WAITING      17
 
+/* ALONE: without sender 1, so that both deaths at once fit into memory. */
+
 /* receiver */
 byte state = READY, claimer = NOBODY;      /* one word */
 byte frame, wake, pending = NOBODY, pendingSeq, answering = NOBODY, answeringSeq;
@@ -211,7 +213,7 @@ entry_retry:
 later_call:
     if
     :: me == 0 && calls < CALLS -> goto next_call
-    :: me == 0 -> goto elsewhere
+    :: me == 0 && calls >= CALLS -> goto elsewhere
     :: me != 0 -> goto end_sender
     fi;
 elsewhere:                                 /* a lazily switched call of a receiver that lives and answers */
@@ -429,6 +431,11 @@ init {
 #if defined(KILL_CALLEE) && !defined(CHASE_GIVES_UP)
         if :: stubborn = 1 :: stubborn = 0 fi;
 #endif
-        run Sender(0); run Sender(1); run Home(); run Elsewhere(); run Rest()
+#ifdef ALONE
+        ended[1] = 1;
+#else
+        run Sender(1);
+#endif
+        run Sender(0); run Home(); run Elsewhere(); run Rest()
     }
 }
