@@ -48,6 +48,7 @@
 #define CALLS 1                            /* of sender 0, before it calls elsewhere; sender 1 makes one call */
 #endif
 #define SENDERS 2
+#define SIGNALS 2                          /* for the parked receiver; without number when its process is killed */
 #define HOME    2
 #define NOBODY  3
 
@@ -231,7 +232,7 @@ end:
 }
 
 proctype Home() {
-    byte at, to, old;
+    byte at, to, old, signals;
     {
 end_parked:
     do
@@ -282,7 +283,11 @@ end_parked:
        fi
     :: atomic { !homeAsleep && wake == IDLE -> wake = ASLEEP }          /* park_sleep */
     :: atomic { !homeAsleep && wake == ASLEEP -> homeAsleep = 1 }       /* park_futex */
-    :: atomic { state == READY -> state = OWN; enter(HOME) };           /* parked signal: its handler uses the receiver's FS */
+    :: atomic { state == READY && signals < SIGNALS -> state = OWN; enter(HOME);      /* parked signal: its handler uses the receiver's FS */
+#ifndef KILL_CALLEE
+           signals++                       /* without an end there would be no rest */
+#endif
+       };
        on = NOBODY;
        state = READY
     od
