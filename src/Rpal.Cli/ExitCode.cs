@@ -11,4 +11,7 @@ internal static class ExitCode
 
     /// <summary>EX_NOINPUT: the family file cannot be read.</summary>
     public const int NoInput = 66;
+
+    /// <summary>EX_UNAVAILABLE: no host to ask.</summary>
+    public const int Unavailable = 69;
 }

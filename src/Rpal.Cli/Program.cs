@@ -1,4 +1,4 @@
 using Rpal.Cli;
 using Rpal.Cli.Bench;
 
-return BenchRoles.TryRun(args) is { } exitCode ? exitCode : await RpalCommandLine.RunAsync(args);
+return KeeperRole.TryRun(args) is { } kept ? kept : BenchRoles.TryRun(args) is { } exitCode ? exitCode : await RpalCommandLine.RunAsync(args);

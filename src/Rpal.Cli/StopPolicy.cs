@@ -1,27 +1,23 @@
 using System.Runtime.InteropServices;
+using Rpal.Hosting;
 using Rpal.Linux;
 
 namespace Rpal.Cli;
 
-/// <summary>Hands rpal's signals to the members, and sees to it that a stop ends.</summary>
+/// <summary>Hands rpal's signals to the family.</summary>
 /// <remarks><code>
-/// running ──SIGTERM or SIGINT──► stopping: signal forwarded ──grace over, or SIGTERM or SIGINT again──► killed
+/// running ──SIGTERM or SIGINT──► stopping: in order, each member with its grace ──SIGTERM or SIGINT again──► killed
 ///    SIGHUP, SIGQUIT: forwarded, in any state
 /// </code></remarks>
 internal sealed class StopPolicy : IDisposable
 {
-    private readonly Action<int> _send;
-    private readonly TimeSpan _grace;
-    private readonly Lock _lock = new();
+    private readonly FamilyHost _host;
     private readonly PosixSignalRegistration[] _registrations;
-    private Timer? _killer;
-    private bool _disposed;
+    private bool _stopping;
 
-    /// <param name="send">Sends a signal to every member.</param>
-    /// <param name="grace">From the stop to the kill.</param>
-    public StopPolicy(Action<int> send, TimeSpan grace)
+    public StopPolicy(FamilyHost host)
     {
-        (_send, _grace) = (send, grace);
+        _host = host;
         _registrations =
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => OnStop(c, Signal.SIGTERM)),
@@ -34,12 +30,9 @@ internal sealed class StopPolicy : IDisposable
     /// <summary>Stops the members as SIGTERM would, unless they are stopping already.</summary>
     public void Begin()
     {
-        lock (_lock)
+        if (!Interlocked.Exchange(ref _stopping, true))
         {
-            if (_killer is null)
-            {
-                Stop(Signal.SIGTERM);
-            }
+            _host.Stop(Signal.SIGTERM);
         }
     }
 
@@ -49,51 +42,24 @@ internal sealed class StopPolicy : IDisposable
         {
             r.Dispose();
         }
-
-        lock (_lock)
-        {
-            _disposed = true;
-            _killer?.Dispose();
-        }
     }
 
     private void OnStop(PosixSignalContext context, int signal)
     {
         context.Cancel = true;
-        lock (_lock)
+        if (Interlocked.Exchange(ref _stopping, true))
         {
-            Stop(_killer is null ? signal : Signal.SIGKILL);
+            _host.Kill();
+        }
+        else
+        {
+            _host.Stop(signal);
         }
     }
 
     private void OnOther(PosixSignalContext context, int signal)
     {
         context.Cancel = true;
-        lock (_lock)
-        {
-            Send(signal);
-        }
-    }
-
-    private void Stop(int signal)
-    {
-        Send(signal);
-        _killer ??= _disposed ? null : new Timer(_ => Kill(), null, _grace, Timeout.InfiniteTimeSpan);
-    }
-
-    private void Kill()
-    {
-        lock (_lock)
-        {
-            Send(Signal.SIGKILL);
-        }
-    }
-
-    private void Send(int signal)
-    {
-        if (!_disposed)
-        {
-            _send(signal);
-        }
+        _host.Send(signal);
     }
 }

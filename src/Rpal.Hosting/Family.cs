@@ -27,7 +27,8 @@ internal sealed unsafe class Family
         GuardBrk();
         int r = CodeRegion.Map(inject, out MachineCode code);
         Code = r == 0 ? code : throw new MemberStartException(125,
-            $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
+            r == -(int)Errno.EEXIST ? Occupied(FamilyLayout.CodeBase, FamilyLayout.CodeBytes)
+            : $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
         MapRegions();
         Directory = new ServiceDirectory();
     }
@@ -36,7 +37,21 @@ internal sealed unsafe class Family
 
     public ServiceDirectory Directory { get; }
 
+    public MappingBudget Mappings { get; } = new();
+
     public SlotTable Slots { get; } = new();
+
+    /// <summary>See <see cref="FamilyDefinition.TraceMembers"/>.</summary>
+    public bool TraceMembers { get; set; }
+
+    /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
+    public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
+
+    /// <summary>See <see cref="Keeping.KeeperLink.InFlight"/>; null without a keeper.</summary>
+    public ulong* InFlight { get; set; }
+
+    /// <summary>Called with slot and reason when a member lost a receiver and cannot go on: it is restarted.</summary>
+    public Action<int, string>? ReceiverLost { get; set; }
 
     /// <summary>This process's family, created on first use.</summary>
     /// <param name="inject">Test builds of the machine code, see <see cref="Emitter"/>.</param>
@@ -139,7 +154,10 @@ internal sealed unsafe class Family
         nint r = Sys.Mmap((nint)address, (nuint)length, prot, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
         if (r < 0)
         {
-            throw new MemberStartException(125, $"Cannot map the family's region of {length} bytes at 0x{address:x}: {ErrnoText.Describe((int)r)}.");
+            throw new MemberStartException(125, r == -(int)Errno.EEXIST ? Occupied(address, length) : $"Cannot map the family's region of {length} bytes at 0x{address:x}: {ErrnoText.Describe((int)r)}.");
         }
     }
+
+    private static string Occupied(long address, long length) =>
+        $"The family's region, 0x{address:x} to 0x{address + length:x}, is not empty: something in the host has mapped memory there ({string.Join(' ', (AddressMap.Line(address, address + length) ?? "gone meanwhile").Split(' ', StringSplitOptions.RemoveEmptyEntries))}).";
 }

@@ -1,18 +1,10 @@
-using System.Collections.Concurrent;
-using System.Diagnostics;
+using Rpal.Hosting.Control;
+using Rpal.Hosting.Keeping;
+using Rpal.Hosting.Supervision;
 using Rpal.Linux;
-using Rpal.Machine.Blocks;
 using Rpal.Machine.Platform;
 
 namespace Rpal.Hosting;
-
-/// <summary>How a family's run ended: one entry per member, in the order in which they ended.</summary>
-/// <param name="Members">Name, exit and how long it ran.</param>
-public sealed record FamilyResult(IReadOnlyList<(string Name, MemberExit Exit, TimeSpan Ran)> Members)
-{
-    /// <summary>The exit code of the first member that failed, or 0.</summary>
-    public int ExitCode => Members.FirstOrDefault(m => m.Exit.ExitCode != 0).Exit.ExitCode;
-}
 
 /// <summary>Loads a family into this process's address space and runs it to its end. One family per process.</summary>
 public sealed class FamilyHost : IDisposable
@@ -20,40 +12,30 @@ public sealed class FamilyHost : IDisposable
     /// <summary>A line longer than this is handed over in parts.</summary>
     public const int LineBytesLimit = 8192;
 
-    private readonly FamilyDefinition _definition;
-    private readonly IFamilyObserver _observer;
-    private readonly Lock _observerLock = new();
-    private readonly List<Member> _members = [];
-    private readonly BlockingCollection<Action> _work = [];
-    private readonly Thread _thread;
-    private readonly bool _inject;
     private static int s_started;
-    private int _pendingSignal;
+
+    private readonly FamilyDefinition _definition;
+    private readonly FamilyHostOptions _options;
+    private readonly SerialObserver _observer;
+    private readonly HostThread _thread = new();
+    private readonly LogBook _logs = new();
+    private readonly bool _inject;
+    private Supervisor? _supervisor;
+    private KeeperLink? _keeper;
+    private ControlServer? _control;
 
     /// <param name="definition">The members.</param>
     /// <param name="observer">Told what happens.</param>
-    public FamilyHost(FamilyDefinition definition, IFamilyObserver observer)
-        : this(definition, observer, inject: false)
+    /// <param name="options">Null for the defaults.</param>
+    public FamilyHost(FamilyDefinition definition, IFamilyObserver observer, FamilyHostOptions? options = null)
+        : this(definition, observer, inject: false, options)
     {
     }
 
-    internal FamilyHost(FamilyDefinition definition, IFamilyObserver observer, bool inject)
-    {
-        _definition = definition;
-        _observer = observer;
-        _inject = inject;
-        _thread = new Thread(() =>
-        {
-            foreach (Action action in _work.GetConsumingEnumerable())
-            {
-                action();
-            }
-        })
-        { IsBackground = true, Name = "family host" };           // members are killed when the thread that started them ends
-        _thread.Start();
-    }
+    internal FamilyHost(FamilyDefinition definition, IFamilyObserver observer, bool inject, FamilyHostOptions? options = null) =>
+        (_definition, _observer, _inject, _options) = (definition, new SerialObserver(observer), inject, options ?? new FamilyHostOptions());
 
-    /// <summary>Starts every member and waits until all have ended.</summary>
+    /// <summary>Starts every member, in the order of their dependencies, and waits until all have ended for good.</summary>
     /// <exception cref="MemberStartException">A member cannot be started; those already started have been killed.</exception>
     /// <exception cref="InvalidOperationException">This process has run a family before: its slots are taken.</exception>
     public async Task<FamilyResult> RunAsync()
@@ -63,60 +45,56 @@ public sealed class FamilyHost : IDisposable
             throw new InvalidOperationException("A process runs one family, once: start another host process for another family.");
         }
 
-        var started = new TaskCompletionSource<List<Task<(string, MemberExit, TimeSpan)>>>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _work.Add(() =>
-        {
-            try
-            {
-                started.SetResult(StartAll());
-            }
-            catch (Exception e)
-            {
-                started.SetException(e);
-            }
-        });
-        List<Task<(string, MemberExit, TimeSpan)>> running = await started.Task.ConfigureAwait(false);
-        List<(string, MemberExit, TimeSpan)> ended = [];
-        await foreach (Task<(string, MemberExit, TimeSpan)> done in Task.WhenEach(running).ConfigureAwait(false))
-        {
-            ended.Add(await done.ConfigureAwait(false));
-        }
-
-        return new FamilyResult(ended);
+        return await (await _thread.AskAsync(Begin).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
-    /// <summary>Sends a signal to every member that runs, and to those still being started.</summary>
+    /// <summary>Sends a signal to every member that runs, and to those still being started. What follows is up to their restart policies.</summary>
     /// <param name="signal">Number, as in signal(7).</param>
-    public void Send(int signal)
+    public void Send(int signal) => _thread.Post(() => _supervisor?.Send(signal));
+
+    /// <summary>Stops the family for good: each member gets the signal once those that depend on it have ended, and SIGKILL after its grace.</summary>
+    /// <param name="signal">Number, as in signal(7).</param>
+    public void Stop(int signal) => _thread.Post(() => _supervisor?.Stop(signal));
+
+    /// <summary>Kills all members, now and for good.</summary>
+    public void Kill() => _thread.Post(() => _supervisor?.Kill());
+
+    /// <summary>Starts one member anew, in another slot, while the others go on.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="definition">Another version of it, or null for the same.</param>
+    /// <exception cref="KeyNotFoundException">No member has that name.</exception>
+    public Task RestartAsync(string member, MemberDefinition? definition = null) => WithMember(member, (s, m) => s.Replace(m, definition));
+
+    /// <summary>Stops one member; it stays down.</summary>
+    /// <param name="member">Its name.</param>
+    /// <exception cref="KeyNotFoundException">No member has that name.</exception>
+    public Task StopAsync(string member) => WithMember(member, static (s, m) => s.StopOne(m));
+
+    /// <summary>Starts a member anew whatever its policy, because it cannot go on as it is; its restart limit holds. Nothing happens when it does not run.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="reason">What it lost, as a sentence without the full stop; the observer's notice begins with it.</param>
+    public void RestartLost(string member, string reason) => _thread.Post(() =>
     {
-        lock (_members)
+        if (_supervisor is { } s)
         {
-            _pendingSignal = signal;
-            foreach (Member m in _members)
-            {
-                m.Send(signal);
-            }
+            s.RestartLost(s.Find(member), reason);
         }
-    }
+    });
 
     /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
-    internal IReadOnlyList<(string Name, MemberTime Time)> Times()
-    {
-        lock (_members)
-        {
-            return [.. _members.Select(m => (m.Definition.Name, m.Time)).Where(t => t.Time is not null).Select(t => (t.Name, t.Time!))];
-        }
-    }
+    internal Task<List<(string Name, MemberTime Time)>> TimesAsync() => _thread.AskAsync<List<(string, MemberTime)>>(() =>
+        [.. (_supervisor?.Members ?? []).Where(m => m.IsRunning).Select(m => (m.Name, m.Process!.Time)).Where(t => t.Time is not null).Select(t => (t.Name, t.Time!))]);
 
-    /// <summary>Ends the host's thread, and with it every member that still runs.</summary>
+    /// <summary>Kills what still runs, and ends the host's thread.</summary>
     public void Dispose()
     {
-        _work.CompleteAdding();
-        _thread.Join();
-        _work.Dispose();
+        _control?.Dispose();
+        Kill();
+        _thread.Dispose();
+        _keeper?.Dispose();
     }
 
-    private List<Task<(string, MemberExit, TimeSpan)>> StartAll()
+    private unsafe Task<FamilyResult> Begin()
     {
         if (PlatformCheck.Required.Refusal is { } refusal)
         {
@@ -125,74 +103,36 @@ public sealed class FamilyHost : IDisposable
 
         Family family = Family.GetOrCreate(_inject);
         TimeAccount.Enabled = _definition.Accounting;
-        List<Task<(string, MemberExit, TimeSpan)>> running = [];
-        try
+        family.TraceMembers = _definition.TraceMembers;
+        if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
-            foreach (MemberDefinition definition in _definition.Members)
-            {
-                running.Add(StartOne(family, definition));
-            }
+            _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);
+            family.InFlight = _keeper.InFlight;
+            family.ParentDeathSignal = _definition.OnHostExit == HostExitPolicy.Stop ? Signal.SIGTERM : 0;
+        }
 
-            return running;
-        }
-        catch (MemberStartException)
+        var starter = new MemberStarter(family, _observer, _logs, _keeper);
+        var supervisor = _supervisor = new Supervisor(_definition, family, starter, _thread, _observer, _options.StopGrace);
+        family.ReceiverLost = (slot, reason) => _thread.Post(() =>
         {
-            Send(Signal.SIGKILL);
-            Task.WaitAll(running);
-            throw;
+            if (supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot) is { } m)
+            {
+                supervisor.RestartLost(m, reason);
+            }
+        });
+        if (_options.Control)
+        {
+            _control = ControlServer.TryStart(new FamilyControl(_definition, family, supervisor, _thread, _logs), _observer);
         }
+
+        supervisor.Decide();
+        return supervisor.Result;
     }
 
-    private Task<(string, MemberExit, TimeSpan)> StartOne(Family family, MemberDefinition definition)
+    private Task<bool> WithMember(string name, Action<Supervisor, SupervisedMember> act) => _thread.AskAsync(() =>
     {
-        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
-        using var output = OutputPipe.Open();
-        using var error = OutputPipe.Open();
-        long begin = Stopwatch.GetTimestamp();
-        Member member;
-        try
-        {
-            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd);
-        }
-        finally
-        {
-            _ = Sys.Close(devNull);
-        }
-
-        lock (_members)
-        {
-            _members.Add(member);
-            if (_pendingSignal != 0)
-            {
-                member.Send(_pendingSignal);
-            }
-        }
-
-        Observe(o => o.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index)));
-        Task lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
-        {
-            lock (_observerLock)
-            {
-                _observer.Line(definition.Name, isError, line);
-            }
-        }).Start(definition.Name);
-        return Follow();
-
-        async Task<(string, MemberExit, TimeSpan)> Follow()
-        {
-            MemberExit exit = await member.Exit.ConfigureAwait(false);
-            TimeSpan ran = Stopwatch.GetElapsedTime(begin);
-            await lines.ConfigureAwait(false);
-            Observe(o => o.Ended(definition.Name, exit, ran));
-            return (definition.Name, exit, ran);
-        }
-    }
-
-    private void Observe(Action<IFamilyObserver> tell)
-    {
-        lock (_observerLock)
-        {
-            tell(_observer);
-        }
-    }
+        Supervisor s = _supervisor ?? throw new InvalidOperationException("The family does not run yet.");
+        act(s, s.Find(name));
+        return true;
+    });
 }

@@ -20,4 +20,32 @@ public interface IFamilyObserver
     /// <param name="exit">How.</param>
     /// <param name="ran">From the start to the end of its process.</param>
     void Ended(string member, MemberExit exit, TimeSpan ran);
+
+    /// <summary>Something about a member that its operator should know: a limit reached, for example. Said once, not each time.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="text">One line: what, and what to do.</param>
+    void Notice(string member, string text);
+
+    /// <summary>The services that a member must have are enabled; only for members that name some.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="after">Since its start.</param>
+    void Ready(string member, TimeSpan after)
+    {
+    }
+
+    /// <summary>A member has ended and will be started again.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="delay">Until then.</param>
+    /// <param name="attempt">Restarts in a row, this one included.</param>
+    /// <param name="why">How it ended, or why the host ended it.</param>
+    void Restarting(string member, TimeSpan delay, int attempt, string why)
+    {
+    }
+
+    /// <summary>A member stays down although its policy would have it run.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="why">What stands against it.</param>
+    void GivenUp(string member, string why)
+    {
+    }
 }

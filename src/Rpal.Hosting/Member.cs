@@ -51,9 +51,6 @@ internal sealed unsafe class Member
     /// <summary>Completes when the process has ended and everybody who waited for it was told.</summary>
     public Task<MemberExit> Exit => _exit.Task;
 
-    /// <summary>Once it has ended: receivers of others that died with it, because it was killed inside their handlers.</summary>
-    public IReadOnlyList<LostReceiver> Lost { get; private set; } = [];
-
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
 
@@ -69,9 +66,9 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
+    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr)
+    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -88,6 +85,7 @@ internal sealed unsafe class Member
 
         int index = family.Slots.Take(definition.Name);
         var space = new SlotSpace(index);
+        space.RequireEmpty(definition.Name);
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
@@ -97,9 +95,18 @@ internal sealed unsafe class Member
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr);
+            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
             block->Pid = task.Pid;
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family);
+            beforeServing?.Invoke(index, task);                        // the descriptors are still open for sure
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice)
+            {
+                InFlight = family.InFlight is null ? null : family.InFlight + index,
+            };
+            if (family.TraceMembers && !ExitWatch.BeginForLife(family, index, task.Pid))
+            {
+                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+            }
+
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
@@ -178,7 +185,11 @@ internal sealed unsafe class Member
 
         var report = new DeathReport(_family, _block);
         report.Announce();
-        Lost = new BorrowedReceivers(_family).GiveBack(Index);
+        foreach (LostReceiver lost in new BorrowedReceivers(_family).GiveBack(Index))
+        {
+            _family.ReceiverLost?.Invoke(lost.Member, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
+        }
+
         report.Run();
         const int exited = 1;
         lock (_pidfdLock)

@@ -31,6 +31,8 @@ internal sealed class OutputPipe : IDisposable
         return copy >= 0 ? copy : throw new MemberStartException(125, $"fcntl: {ErrnoText.Describe(copy)}.");
     }
 
+    public int ReadEnd => _readEnd;
+
     public int TakeReadEnd()
     {
         int fd = _readEnd;
@@ -38,14 +40,19 @@ internal sealed class OutputPipe : IDisposable
         return fd;
     }
 
-    public void Dispose()
+    /// <summary>The member has its copy.</summary>
+    public void CloseWriteEnd()
     {
         if (WriteEnd >= 0)
         {
             _ = Sys.Close(WriteEnd);
             WriteEnd = -1;
         }
+    }
 
+    public void Dispose()
+    {
+        CloseWriteEnd();
         if (_readEnd >= 0)
         {
             _ = Sys.Close(_readEnd);

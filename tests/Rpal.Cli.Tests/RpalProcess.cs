@@ -20,7 +20,7 @@ internal sealed class RpalProcess : IDisposable
     {
     }
 
-    public RpalProcess(string? workingDirectory, string[] arguments, TimeSpan? limit = null)
+    public RpalProcess(string? workingDirectory, string[] arguments, TimeSpan? limit = null, string? runtimeFolder = null)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Rpal.Cli"), arguments)
         {
@@ -29,6 +29,11 @@ internal sealed class RpalProcess : IDisposable
             RedirectStandardError = true,
             WorkingDirectory = workingDirectory ?? "",
         };
+        if (runtimeFolder is not null)
+        {
+            start.Environment["XDG_RUNTIME_DIR"] = runtimeFolder;
+        }
+
         _process = Process.Start(start)!;
         _killer = new Timer(_ => _process.Kill(), null, limit ?? Limit, Timeout.InfiniteTimeSpan);
         _error = Task.Run(ReadError);
@@ -85,6 +90,27 @@ internal sealed class RpalProcess : IDisposable
             }
         }
     }
+
+    /// <summary>The first whole line of standard error that contains the text.</summary>
+    public string AwaitErrorLine(string text)
+    {
+        lock (_errorSoFar)
+        {
+            while (true)
+            {
+                string[] whole = _errorSoFar.ToString().Split('\n')[..^1];
+                if (whole.FirstOrDefault(l => l.Contains(text, StringComparison.Ordinal)) is { } line)
+                {
+                    return line;
+                }
+
+                Assert.False(_error.IsCompleted, $"standard error ended without '{text}': {_errorSoFar}");
+                Monitor.Wait(_errorSoFar, Limit);
+            }
+        }
+    }
+
+    public int Pid => _process.Id;
 
     public void Send(int signal) => Assert.Equal(0, Sys.Kill(_process.Id, signal));
 

@@ -93,6 +93,11 @@ public sealed class RunDefinitionTests : IDisposable
     [InlineData("--grace", "run", "--grace", "soon", "true")]
     [InlineData("--grace", "run", "--grace")]
     [InlineData("one or the other", "run", "--file", "x", "true")]
+    [InlineData("takes nothing behind it", "run", "family.json", "extra")]
+    [InlineData("no, on-failure, always", "run", "--restart", "sometimes", "true")]
+    [InlineData("takes 1 or more", "run", "--restart-limit", "0", "true")]
+    [InlineData("stop, kill, continue", "run", "--on-host-exit", "panic", "true")]
+    [InlineData("SIGNAL", "kill", "-s", "SIGNAL", "a")]
     [InlineData("no such command or option", "doctor", "--bogus")]
     public void Usage_errors_are_one_line_and_64(string expected, params string[] arguments)
     {

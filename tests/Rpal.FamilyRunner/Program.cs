@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Rpal.Hosting;
 
+Rpal.TestHost.Confinement.EnterIfAsked(args);
 using var host = new FamilyHost(FamilyDefinition.Load(args[0]), new JsonLines());
 try
 {
@@ -24,6 +25,8 @@ internal sealed class JsonLines : IFamilyObserver
     public void Line(string member, bool isError, ReadOnlySpan<byte> line) => Write(new { kind = "line", member, isError, text = Encoding.UTF8.GetString(line) });
 
     public void Ended(string member, MemberExit exit, TimeSpan ran) => Write(new { kind = "ended", member, exitCode = exit.ExitCode, signal = exit.Signal });
+
+    public void Notice(string member, string text) => Write(new { kind = "notice", member, text });
 
     private void Write<T>(T what)
     {

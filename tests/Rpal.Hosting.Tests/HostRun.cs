@@ -1,12 +1,14 @@
 using System.Diagnostics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Rpal.Hosting.Tests;
 
 /// <summary>What the host told, one JSON line.</summary>
 internal sealed record HostEvent(
-    string Event, string? Member, int Pid, long Slot, bool IsError, string? Text, int ExitCode, int Signal, string[]? Descriptors, string[]? Threads, string[]? Children, string[]? Maps);
+    string Event, string? Member, int Pid, long Slot, bool IsError, string? Text, int ExitCode, int Signal, string[]? Descriptors, string[]? Threads, string[]? Children, string[]? Maps,
+    int Attempt, double DelaySeconds, long ResidentKib);
 
 /// <summary>One member, as family.json has it.</summary>
 internal sealed record MemberFile(string Name, string Command, params string[] Arguments)
@@ -14,6 +16,18 @@ internal sealed record MemberFile(string Name, string Command, params string[] A
     public Dictionary<string, string?> Environment { get; init; } = [];
 
     public string? WorkingDirectory { get; init; }
+
+    public string? Restart { get; init; }
+
+    public int? RestartLimit { get; init; }
+
+    public string[]? DependsOn { get; init; }
+
+    public object? Ready { get; init; }
+
+    public double? ReadyTimeout { get; init; }
+
+    public double? StopGrace { get; init; }
 }
 
 /// <summary>A host process that runs one family. Everything it starts carries a mark in its environment, so that what is left can be found.</summary>
@@ -24,7 +38,7 @@ internal sealed class HostRun : IDisposable
     /// <summary>Bounds a hang. Nothing here takes that long, even when others use the CPUs.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
 
-    private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
     private readonly List<HostEvent> _events = [];
     private readonly Process _process;
     private readonly Task _reader;
@@ -72,6 +86,9 @@ internal sealed class HostRun : IDisposable
     public HostEvent Resources(string when) => All().Single(e => e.Event == when);
 
     public string[] Lines(string member, bool isError = false) => [.. All().Where(e => e.Event == "line" && e.Member == member && e.IsError == isError).Select(e => e.Text!)];
+
+    /// <summary>What the host told its operator about a member.</summary>
+    public string[] Notices(string member) => [.. All().Where(e => e.Event == "notice" && e.Member == member).Select(e => e.Text!)];
 
     public Task LineAsync(string member, string text) => UntilAsync(e => e.Event == "line" && e.Member == member && e.Text == text);
 
@@ -140,11 +157,22 @@ internal sealed class HostRun : IDisposable
                                     where int.TryParse(Path.GetFileName(directory), out _) && ReadOrEmpty(directory + "/environ").Contains(_mark, StringComparison.Ordinal)
                                     select int.Parse(Path.GetFileName(directory))];
 
-    public void Signal(int signal)
+    public void Signal(int signal) => Command($"signal {signal}");
+
+    /// <summary>One line for Rpal.TestHost, see there.</summary>
+    public void Command(string line)
     {
-        _process.StandardInput.WriteLine($"signal {signal}");
+        _process.StandardInput.WriteLine(line);
         _process.StandardInput.Flush();
     }
+
+    /// <summary>Waits until an event of that name has come so often for that member.</summary>
+    public Task TimesAsync(string name, string member, int times) => UntilAsync(_ => Events(name, member).Length >= times);
+
+    public HostEvent[] Events(string name, string member) => [.. All().Where(e => e.Event == name && e.Member == member)];
+
+    /// <summary>Names and members of some kinds of events, in their order: "started a".</summary>
+    public string[] Order(params string[] names) => [.. All().Where(e => names.Contains(e.Event)).Select(e => $"{e.Event} {e.Member}")];
 
     /// <summary>SIGKILL to the host alone.</summary>
     public void KillHost() => _process.Kill();

@@ -33,4 +33,6 @@ internal sealed class Output : IFamilyObserver
             Console.Error.WriteLine($"{member} ended: {exit}");
         }
     }
+
+    public void Notice(string member, string text) => Console.Error.WriteLine($"{member}: {text}");
 }

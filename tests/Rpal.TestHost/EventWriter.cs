@@ -24,11 +24,34 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
 
     public void Ended(string member, MemberExit exit, TimeSpan ran) => Write(new { Event = "ended", Member = member, exit.ExitCode, exit.Signal });
 
+    public void Notice(string member, string text) => Write(new { Event = "notice", Member = member, Text = text });
+
+    public void Ready(string member, TimeSpan after) => Write(new { Event = "ready", Member = member });
+
+    public void Restarting(string member, TimeSpan delay, int attempt, string why) => Write(new { Event = "restarting", Member = member, Text = why, Attempt = attempt, DelaySeconds = delay.TotalSeconds });
+
+    public void GivenUp(string member, string why) => Write(new { Event = "givenUp", Member = member, Text = why });
+
     public void Result(int exitCode) => Write(new { Event = "result", ExitCode = exitCode });
 
     public void Error(int exitCode, string message) => Write(new { Event = "error", ExitCode = exitCode, Text = message });
 
-    public void Resources(string when) => Write(new { Event = when, Descriptors = Descriptors(), Threads = Threads(), Children = Children(), Maps = File.ReadAllLines("/proc/self/maps") });
+    public void Resources(string when) => Write(new { Event = when, Descriptors = Descriptors(), Threads = Threads(), Children = Children(), Maps = File.ReadAllLines("/proc/self/maps"), ResidentKib = ResidentKib() });
+
+    /// <summary>The same with some members running, once all slots but theirs are free again: the thread that awaits a member's end also gives its slot back.</summary>
+    public void Quiet(string when, int running)
+    {
+        long begin = Stopwatch.GetTimestamp();
+        while (Threads().Count(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) > running * LoaderThreads.Length && Stopwatch.GetElapsedTime(begin) < SettleLimit)
+        {
+            Thread.Yield();
+        }
+
+        GC.Collect();
+        Resources(when);
+    }
+
+    private static long ResidentKib() => long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
 
     /// <summary>The same once the members' threads are gone, or after the limit: then the test finds them in the list.</summary>
     public void Settled(string when)

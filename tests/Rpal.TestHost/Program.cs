@@ -1,9 +1,23 @@
+using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Rpal.Hosting;
+using Rpal.Linux;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
-// A line "signal N" on standard input is sent to the members.
+// Standard input: "signal N" to all, "restart NAME", "lost NAME", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
+// Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before).
+Confinement.EnterIfAsked(args);
+if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
+{
+    const int anonymousFixed = MapFlags.Private | MapFlags.Anonymous | MapFlags.FixedNoreplace;
+    nint at = nint.Parse(address, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    if (Sys.Mmap(at, 4096, Prot.Read, anonymousFixed, -1, 0) != at)
+    {
+        return 3;
+    }
+}
+
 using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write);
 var events = new EventWriter(target);
 FamilyDefinition definition;
@@ -21,7 +35,7 @@ int exitCode;
 using (var host = new FamilyHost(definition, events))
 {
     var commands = new StreamReader(new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read));     // Console opens descriptors of its own later
-    new Thread(() => Listen(host, commands)) { IsBackground = true, Name = "commands" }.Start();
+    new Thread(() => Listen(host, commands, events)) { IsBackground = true, Name = "commands" }.Start();
     events.Resources("before");
     try
     {
@@ -40,13 +54,27 @@ using (var host = new FamilyHost(definition, events))
 
 return exitCode;
 
-static void Listen(FamilyHost host, TextReader commands)
+static void Listen(FamilyHost host, TextReader commands, EventWriter events)
 {
     while (commands.ReadLine() is { } line)
     {
-        if (line.StartsWith("signal ", StringComparison.Ordinal))
+        switch (line.Split(' '))
         {
-            host.Send(int.Parse(line.AsSpan("signal ".Length)));
+            case ["signal", var number]:
+                host.Send(int.Parse(number));
+                break;
+            case ["restart", var member]:
+                _ = host.RestartAsync(member);
+                break;
+            case ["lost", var member]:
+                host.RestartLost(member, "Lost a receiver");
+                break;
+            case ["stop"]:
+                host.Stop(15);
+                break;
+            case ["quiet", var label, var running]:
+                events.Quiet(label, int.Parse(running));
+                break;
         }
     }
 }

@@ -97,5 +97,7 @@ internal static class BenchRunner
                 _clientEnded.SetResult(exit);
             }
         }
+
+        public void Notice(string member, string text) => Output.AppendLine($"{member}: {text}");
     }
 }

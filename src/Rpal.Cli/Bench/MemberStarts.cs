@@ -1,12 +1,9 @@
 using System.Diagnostics;
 using Rpal.Hosting;
-using Rpal.Linux;
-using Rpal.Machine.Blocks;
 
 namespace Rpal.Cli.Bench;
 
 /// <summary>Starts one program again and again as the only member of this process's family.</summary>
-/// <remarks>A slot each; a dead member's is unmapped, or later starts would pay for reading ever longer memory maps.</remarks>
 internal sealed class MemberStarts(MemberDefinition definition)
 {
     public TimeSpan RunOnce()
@@ -18,13 +15,13 @@ internal sealed class MemberStarts(MemberDefinition definition)
         Family family = Family.GetOrCreate();
         long begin = Stopwatch.GetTimestamp();
         int devNull = (int)nothing.SafeFileHandle.DangerousGetHandle();
-        Member member = Member.Start(family, definition, devNull, output.WriteEnd, devNull);
+        Member member = Member.Start(family, definition, devNull, output.WriteEnd, devNull, static _ => { });
         output.Dispose();
         using var reader = new StreamReader(pipe);
         string text = reader.ReadToEnd();
         MemberExit exit = member.Exit.GetAwaiter().GetResult();
         TimeSpan took = Stopwatch.GetElapsedTime(begin);
-        member.Reclaimed.Wait();
+        member.Reclaimed.GetAwaiter().GetResult();               // later starts do not pay for its memory
         return exit.ExitCode == 0 && text.Length > 0 ? took : throw new BenchFailedException($"The hello member ended with {exit}.");
     }
 }

@@ -10,9 +10,6 @@ namespace Rpal.Cli.Commands;
 /// <summary><c>rpal doctor</c>: what this machine can do, found by trying it.</summary>
 internal static class DoctorCommand
 {
-    /// <summary>Width of the table where no terminal says how wide it is.</summary>
-    private const int PlainWidth = 120;
-
     private static readonly JsonWriterOptions s_indented = new() { Indented = true };
 
     public static Command Create()
@@ -69,18 +66,7 @@ internal static class DoctorCommand
 
     private static void Table(PlatformReport report, TextWriter output, bool colors)
     {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
-        {
-            Out = new AnsiConsoleOutput(output),
-            Ansi = colors ? AnsiSupport.Yes : AnsiSupport.No,
-            ColorSystem = colors ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
-            Interactive = InteractionSupport.No,
-        });
-        if (Console.IsOutputRedirected)
-        {
-            console.Profile.Width = PlainWidth;
-        }
-
+        IAnsiConsole console = Tables.Console(output, colors);
         var table = new Table { Border = TableBorder.Simple };
         table.AddColumn(new TableColumn("check") { NoWrap = true });
         table.AddColumn(new TableColumn("result") { NoWrap = true });

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Rpal.Cli.Output;
 using Rpal.Hosting;
 
@@ -36,13 +37,34 @@ internal static class RunCommand
                 return 0;
             },
         };
+        var restart = new Option<RestartPolicy?>("--restart")
+        {
+            Description = "no, on-failure or always, for all members: whether they are started again",
+            HelpName = "POLICY",
+            CustomParser = r => Choose(r, FamilyFile.Restart),
+        };
+        var limit = new Option<int?>("--restart-limit") { Description = "Restarts in a row before a member is given up", HelpName = "N" };
+        limit.Validators.Add(r =>
+        {
+            if (r.Tokens is [var word] && int.TryParse(word.Value, out int n) && n < 1)
+            {
+                r.AddError($"--restart-limit {word.Value}: takes 1 or more.");
+            }
+        });
+        var onHostExit = new Option<HostExitPolicy?>("--on-host-exit")
+        {
+            Description = "stop, kill or continue: what becomes of the members when rpal itself is killed",
+            HelpName = "WHAT",
+            CustomParser = r => Choose(r, FamilyFile.OnHostExit),
+        };
+        var trace = new Option<bool>("--trace-members") { Description = "Even a member killed by SIGKILL hands back what it borrowed; costs 10 to 70 us a signal" };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
-        var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, line, ended, summary" };
+        var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, ready, line, notice, ended, restarting, givenUp, summary" };
 
         var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
         {
-            file, grace, noPrefix, noColor, json, programs,
+            file, grace, restart, limit, onHostExit, trace, noPrefix, noColor, json, programs,
         };
         command.SetAction(async parsed =>
         {
@@ -50,6 +72,12 @@ internal static class RunCommand
             try
             {
                 family = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
+                family = family with
+                {
+                    OnHostExit = parsed.GetValue(onHostExit) ?? family.OnHostExit,
+                    TraceMembers = parsed.GetValue(trace) || family.TraceMembers,
+                    Members = [.. family.Members.Select(m => m with { Restart = parsed.GetValue(restart) ?? m.Restart, RestartLimit = parsed.GetValue(limit) ?? m.RestartLimit })],
+                };
             }
             catch (FormatException e)
             {
@@ -66,10 +94,32 @@ internal static class RunCommand
             IRunView view = parsed.GetValue(json)
                 ? new JsonView(writer)
                 : new TextView(writer, [.. family.Members.Select(m => m.Name)], !parsed.GetValue(noPrefix), colors && Terminal.HasColors(isError: false), colors && Terminal.HasColors(isError: true));
-            return await RunAsync(family, view, writer, TimeSpan.FromSeconds(parsed.GetValue(grace))).ConfigureAwait(false);
+            var options = new FamilyHostOptions
+            {
+                StopGrace = TimeSpan.FromSeconds(parsed.GetValue(grace)),
+                KeeperCommand = KeeperRole.Command(print: !parsed.GetValue(json)),
+                Control = true,
+            };
+            return await RunAsync(family, view, writer, options).ConfigureAwait(false);
         });
         command.Options.Add(accounting);
         return command;
+    }
+
+    private static T? Choose<T>(ArgumentResult result, (string Word, T Value)[] choices)
+        where T : struct
+    {
+        string word = result.Tokens[0].Value;
+        foreach ((string name, T value) in choices)
+        {
+            if (name == word)
+            {
+                return value;
+            }
+        }
+
+        result.AddError($"{word}: takes {string.Join(", ", choices.Select(c => c.Word))}.");
+        return null;
     }
 
     private static FamilyDefinition Define(string? file, string[] words)
@@ -83,14 +133,16 @@ internal static class RunCommand
         {
             [] => throw new FormatException("No program given: rpal run A ARGS -- B ARGS, or rpal run family.json. See rpal run --help."),
             [var only] when only.EndsWith(".json", StringComparison.OrdinalIgnoreCase) => FamilyDefinition.Load(only),
+            [var first, var second, ..] when first.EndsWith(".json", StringComparison.OrdinalIgnoreCase) =>
+                throw new FormatException($"{first} is a family file and takes nothing behind it, but there is '{second}'. Options go before it; a program of that name goes by its path behind --."),
             _ => FamilyDefinition.FromCommandLines(words),
         };
     }
 
-    private static async Task<int> RunAsync(FamilyDefinition family, IRunView view, OutputWriter writer, TimeSpan grace)
+    private static async Task<int> RunAsync(FamilyDefinition family, IRunView view, OutputWriter writer, FamilyHostOptions options)
     {
-        using var host = new FamilyHost(family, view);
-        using var stop = new StopPolicy(host.Send, grace);
+        using var host = new FamilyHost(family, view, options);
+        using var stop = new StopPolicy(host);
         writer.ReaderGone += stop.Begin;
         try
         {

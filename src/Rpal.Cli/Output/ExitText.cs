@@ -25,6 +25,19 @@ internal static class ExitText
         : signal is > FirstRealTime and <= LastRealTime ? $"SIGRTMIN+{signal - FirstRealTime}"
         : $"signal {signal}";
 
+    /// <summary>The number of "SIGTERM", "term" or "15", or null.</summary>
+    public static int? SignalNumber(string text)
+    {
+        if (int.TryParse(text, out int number))
+        {
+            return number is >= 1 and <= LastRealTime ? number : null;
+        }
+
+        string name = text.StartsWith("SIG", StringComparison.OrdinalIgnoreCase) ? text : "SIG" + text;
+        int index = Array.FindIndex(s_signals, s => s.Equals(name, StringComparison.OrdinalIgnoreCase));
+        return index < 0 ? null : index + 1;
+    }
+
     /// <summary>"0.053 s", "12.3 s", "3 min 07 s", "2 h 05 min".</summary>
     public static string Describe(TimeSpan ran) => ran.TotalSeconds switch
     {

@@ -12,7 +12,11 @@ namespace Rpal.Cli.Output;
 /// {"event":"started","member":"a","pid":7,"slot":"0x100000000000"}
 /// {"event":"line","member":"a","stream":"stdout","text":"..."}        bytes that are no UTF-8: also "base64", which is exact
 /// {"event":"ended","member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}      signal: null when it exited
-/// {"event":"summary","exitCode":137,"members":[{"member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}]}
+/// {"event":"notice","member":"a","text":"..."}                         for the operator: a limit reached
+/// {"event":"ready","member":"a","seconds":0.4}                          its "ready" services are enabled
+/// {"event":"restarting","member":"a","delaySeconds":0.2,"attempt":2,"why":"exit code 1"}
+/// {"event":"givenUp","member":"a","why":"..."}                          it stays down
+/// {"event":"summary","exitCode":137,"members":[{"member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5,"restarts":0}]}
 /// </code></remarks>
 internal sealed class JsonView(OutputWriter writer) : IRunView
 {
@@ -37,22 +41,26 @@ internal sealed class JsonView(OutputWriter writer) : IRunView
     {
         using (Utf8JsonWriter json = Begin("line"))
         {
-            json.WriteString("member", member);
-            json.WriteString("stream", isError ? "stderr" : "stdout");
-            if (Utf8.IsValid(line))
-            {
-                json.WriteString("text", line);
-            }
-            else
-            {
-                json.WriteString("text", Encoding.UTF8.GetString(line));
-                json.WriteBase64String("base64", line);
-            }
-
+            WriteText(json, member, isError, line);
             json.WriteEndObject();
         }
 
         End();
+    }
+
+    private static void WriteText(Utf8JsonWriter json, string member, bool isError, ReadOnlySpan<byte> line)
+    {
+        json.WriteString("member", member);
+        json.WriteString("stream", isError ? "stderr" : "stdout");
+        if (Utf8.IsValid(line))
+        {
+            json.WriteString("text", line);
+        }
+        else
+        {
+            json.WriteString("text", Encoding.UTF8.GetString(line));
+            json.WriteBase64String("base64", line);
+        }
     }
 
     public void Ended(string member, MemberExit exit, TimeSpan ran)
@@ -66,16 +74,77 @@ internal sealed class JsonView(OutputWriter writer) : IRunView
         End();
     }
 
+    public void Notice(string member, string text)
+    {
+        using (Utf8JsonWriter json = Begin("notice"))
+        {
+            json.WriteString("member", member);
+            json.WriteString("text", text);
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Ready(string member, TimeSpan after)
+    {
+        using (Utf8JsonWriter json = Begin("ready"))
+        {
+            json.WriteString("member", member);
+            json.WriteNumber("seconds", Math.Round(after.TotalSeconds, 6));
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void Restarting(string member, TimeSpan delay, int attempt, string why)
+    {
+        using (Utf8JsonWriter json = Begin("restarting"))
+        {
+            json.WriteString("member", member);
+            json.WriteNumber("delaySeconds", delay.TotalSeconds);
+            json.WriteNumber("attempt", attempt);
+            json.WriteString("why", why);
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    public void GivenUp(string member, string why)
+    {
+        using (Utf8JsonWriter json = Begin("givenUp"))
+        {
+            json.WriteString("member", member);
+            json.WriteString("why", why);
+            json.WriteEndObject();
+        }
+
+        End();
+    }
+
+    /// <summary>A line of <c>rpal logs --json</c>: <c>{"time":"...","member":"a","stream":"stdout","text":"..."}</c>, as in <c>run --json</c>.</summary>
+    public static void WriteLog(IBufferWriter<byte> into, Hosting.Control.LogLine line)
+    {
+        using var json = new Utf8JsonWriter(into, s_options);
+        json.WriteStartObject();
+        json.WriteString("time", Commands.LogsCommand.Time(line.Utc));
+        WriteText(json, line.Member, line.IsError, line.Text);
+        json.WriteEndObject();
+    }
+
     public void Summary(FamilyResult result)
     {
         using (Utf8JsonWriter json = Begin("summary"))
         {
             json.WriteNumber("exitCode", result.ExitCode);
             json.WriteStartArray("members");
-            foreach ((string name, MemberExit exit, TimeSpan ran) in result.Members)
+            foreach (MemberResult m in result.Members)
             {
                 json.WriteStartObject();
-                WriteEnd(json, name, exit, ran);
+                WriteEnd(json, m.Name, m.Exit, m.Ran);
+                json.WriteNumber("restarts", m.Restarts);
                 json.WriteEndObject();
             }
 

@@ -17,8 +17,6 @@ internal sealed class TextView : IRunView
     private readonly bool _errorColors;
     private readonly int _nameWidth;
     private readonly Dictionary<string, (byte[] Output, byte[] Error)> _prefixes = [];
-    private int _running;
-    private int _toStart;
 
     /// <param name="writer">Where everything goes.</param>
     /// <param name="names">The members' names.</param>
@@ -27,7 +25,7 @@ internal sealed class TextView : IRunView
     /// <param name="errorColors">Colours on standard error.</param>
     public TextView(OutputWriter writer, string[] names, bool prefix, bool outputColors, bool errorColors)
     {
-        (_writer, _names, _errorColors, _toStart) = (writer, names, errorColors, names.Length);
+        (_writer, _names, _errorColors) = (writer, names, errorColors);
         _nameWidth = names.Max(n => n.Length);
         for (int i = 0; i < names.Length; i++)
         {
@@ -39,8 +37,6 @@ internal sealed class TextView : IRunView
 
     public void Started(string member, int processId, long slotAddress)
     {
-        _running++;
-        _toStart--;
         Say($"{member.PadRight(_nameWidth)}  started: process {processId}, slot 0x{slotAddress:x}", Faint);
     }
 
@@ -57,11 +53,17 @@ internal sealed class TextView : IRunView
 
     public void Ended(string member, MemberExit exit, TimeSpan ran)
     {
-        if (--_running + _toStart > 0)                           // the last one's end is in the summary that follows at once
-        {
-            Say($"{member.PadRight(_nameWidth)}  ended: {ExitText.Describe(exit)} after {ExitText.Describe(ran)}", exit.ExitCode == 0 ? Faint : Red);
-        }
+        Say($"{member.PadRight(_nameWidth)}  ended: {ExitText.Describe(exit)} after {ExitText.Describe(ran)}", exit.ExitCode == 0 ? Faint : Red);
     }
+
+    public void Ready(string member, TimeSpan after) => Say($"{member.PadRight(_nameWidth)}  ready after {ExitText.Describe(after)}", Faint);
+
+    public void Restarting(string member, TimeSpan delay, int attempt, string why) =>
+        Say($"{member.PadRight(_nameWidth)}  starts again in {delay.TotalSeconds:0.0##} s, attempt {attempt}: {why}", Faint);
+
+    public void GivenUp(string member, string why) => Say($"{member.PadRight(_nameWidth)}  given up: {why}", Red);
+
+    public void Notice(string member, string text) => Say($"{member.PadRight(_nameWidth)}  {text}", Red);
 
     public void Summary(FamilyResult result)
     {

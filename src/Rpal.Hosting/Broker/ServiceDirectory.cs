@@ -10,6 +10,33 @@ internal sealed unsafe class ServiceDirectory
     private readonly int _hostPid = Environment.ProcessId;
     private ulong _registrations;
 
+    /// <summary>A service has another state. Raised with the directory locked.</summary>
+    public event Action? Changed;
+
+    /// <summary>Whether that member has that service enabled.</summary>
+    public bool IsEnabled(string service, int member)
+    {
+        Span<byte> name = stackalloc byte[ServiceEntry.NameCapacityBytes];
+        if (!System.Text.Encoding.UTF8.TryGetBytes(service, name, out int length))
+        {
+            return false;
+        }
+
+        lock (_lock)
+        {
+            for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
+            {
+                ServiceEntry* e = FamilyHeader.Service(i);
+                if (e->State == ServiceState.Enabled && e->Member == member && name[..length].SequenceEqual(new(e->Name, Math.Clamp(e->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes))))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
+
     /// <returns>The service's index, or -EEXIST the name is taken, -ENOSPC <see cref="FamilyLayout.ServiceCapacity"/> reached, -EINVAL, -EFAULT.</returns>
     public nint Register(int member, nint request)
     {
@@ -117,12 +144,13 @@ internal sealed unsafe class ServiceDirectory
         }
     }
 
-    private static void Change(ServiceEntry* entry, ServiceState state)
+    private void Change(ServiceEntry* entry, ServiceState state)
     {
         Volatile.Write(ref *(uint*)&entry->State, (uint)state);
         Interlocked.Increment(ref entry->ReadySequence);
         _ = Sys.FutexWake(&entry->ReadySequence, int.MaxValue);
         Interlocked.Increment(ref FamilyHeader.At->DirectorySequence);
         _ = Sys.FutexWake(&FamilyHeader.At->DirectorySequence, int.MaxValue);
+        Changed?.Invoke();
     }
 }

@@ -63,6 +63,41 @@ internal static class LoaderEnds
         return 9;
     }
 
+    /// <summary>On SIGTERM: work that needs memory, threads and the collector, then a file; ends by itself with code 0.</summary>
+    public static int Cleanup(string[] args)
+    {
+        using var asked = new ManualResetEventSlim();
+        using PosixSignalRegistration registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+        {
+            context.Cancel = true;
+            asked.Set();
+        });
+        Console.WriteLine("ready");
+        asked.Wait();
+        Console.WriteLine("cleaning");
+        const int blocks = 64, blockBytes = 4 << 20;
+        List<byte[]> memory = [];
+        long sum = 0;
+        Thread[] threads = [.. Enumerable.Range(0, 8).Select(_ => new Thread(() => Interlocked.Add(ref sum, 1)))];
+        for (int i = 0; i < blocks; i++)
+        {
+            byte[] block = new byte[blockBytes];
+            block.AsSpan().Fill((byte)i);
+            memory.Add(block);
+        }
+
+        foreach (Thread t in threads)
+        {
+            t.Start();
+        }
+
+        GC.Collect();
+        Array.ForEach(threads, t => t.Join());
+        File.WriteAllText(args[0], $"{memory.Sum(b => (long)b[^1])} {sum}");
+        Console.WriteLine("cleaned");
+        return 0;
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int Length(string text) => text.Length;
 

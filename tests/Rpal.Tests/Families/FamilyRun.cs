@@ -46,7 +46,7 @@ internal sealed class FamilyRun : IDisposable
     private int _openStreams = 2;
     private bool _disposed;
 
-    private FamilyRun(MemberSpec[] members, TimeSpan limit)
+    private FamilyRun(MemberSpec[] members, TimeSpan limit, string? confinement = null)
     {
         _deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         File.WriteAllBytes(_file, JsonSerializer.SerializeToUtf8Bytes(new
@@ -55,6 +55,11 @@ internal sealed class FamilyRun : IDisposable
             members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, workingDirectory = AppContext.BaseDirectory }),
         }));
         _runner = new Process { StartInfo = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true } };
+        if (confinement is not null)
+        {
+            _runner.StartInfo.Environment["RPAL_TEST_CONFINED"] = confinement;
+        }
+
         _runner.OutputDataReceived += (_, e) => Take(e.Data, isError: false);
         _runner.ErrorDataReceived += (_, e) => Take(e.Data, isError: true);
         _runner.Start();
@@ -71,9 +76,13 @@ internal sealed class FamilyRun : IDisposable
     /// <summary>Runs a family to its end; every member must end with exit code 0.</summary>
     public static FamilyRun Succeeds(params MemberSpec[] members) => Succeeds(DefaultLimit, members);
 
-    public static FamilyRun Succeeds(TimeSpan limit, params MemberSpec[] members)
+    public static FamilyRun Succeeds(TimeSpan limit, params MemberSpec[] members) => Succeeded(Start(limit, members), members);
+
+    /// <summary>Under Docker's default seccomp profile, as far as it matters.</summary>
+    public static FamilyRun SucceedsInContainer(params MemberSpec[] members) => Succeeded(new FamilyRun(members, DefaultLimit, "docker"), members);
+
+    private static FamilyRun Succeeded(FamilyRun run, MemberSpec[] members)
     {
-        FamilyRun run = Start(limit, members);
         using (run)
         {
             run.WaitForEnd(failsWith: [.. members.Select(m => m.Name)]);

@@ -1,0 +1,68 @@
+using System.Buffers;
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using Rpal.Cli.Control;
+using Rpal.Cli.Output;
+using Rpal.Hosting.Control;
+
+namespace Rpal.Cli.Commands;
+
+/// <summary><c>rpal logs</c>: the last lines that members wrote, and those to come.</summary>
+internal static class LogsCommand
+{
+    public static Command Create()
+    {
+        Option<int?> host = HostOption.Create();
+        var members = new Argument<string[]>("members") { Description = "Only of these", HelpName = "NAME", Arity = ArgumentArity.ZeroOrMore };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new lines until the family ends" };
+        var tail = new Option<int>("--tail", "-n") { Description = "At most so many of the lines that the host still has (1 MiB a member)", HelpName = "N", DefaultValueFactory = _ => int.MaxValue };
+        var json = new Option<bool>("--json") { Description = "One JSON object per line: time, member, stream, text" };
+        var command = new Command("logs", "Shows what members wrote, with time (UTC) and name; what went to standard error goes there again.") { host, follow, tail, json, members };
+        command.SetAction(parsed =>
+        {
+            bool asJson = parsed.GetValue(json);
+            using var writer = new OutputWriter();
+            bool readerGone = false;
+            writer.ReaderGone += () => Volatile.Write(ref readerGone, true);
+            return HostOption.With(parsed.GetValue(host), c =>
+            {
+                writer.ReaderGone += c.Dispose;
+                try
+                {
+                    c.Ask(new ControlRequest("logs") { Members = parsed.GetValue(members), Follow = parsed.GetValue(follow), Tail = parsed.GetValue(tail) }, line => Write(writer, line, asJson));
+                }
+                catch (Exception) when (Volatile.Read(ref readerGone))
+                {
+                    // rpal logs -f | head
+                }
+
+                writer.Flush();
+            });
+        });
+        return command;
+    }
+
+    private static void Write(OutputWriter writer, LogLine line, bool json)
+    {
+        if (json)
+        {
+            writer.Write(false, line, static (into, l) =>
+            {
+                JsonView.WriteLog(into, l);
+                into.Write("\n"u8);
+            });
+        }
+        else
+        {
+            writer.Write(line.IsError, line, static (into, l) =>
+            {
+                Encoding.UTF8.GetBytes($"{Time(l.Utc)} {l.Member}  | ", into);
+                into.Write(l.Text);
+                into.Write("\n"u8);
+            });
+        }
+    }
+
+    public static string Time(DateTime utc) => utc.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+}

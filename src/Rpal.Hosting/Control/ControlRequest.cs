@@ -1,0 +1,53 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Rpal.Hosting.Control;
+
+/// <summary>One request to a host: a line of JSON. Answers: lines of JSON, the last with "ok" or "error".</summary>
+/// <remarks><code>
+/// {"op":"ps"}                                          {"ok":true,"status":{...}}
+/// {"op":"logs","members":["a"],"tail":10,"follow":true} {"line":{"utc":...,"member":"a","isError":false,"text":base64}} ... {"ok":true}
+/// {"op":"stop","member":"a"}                           {"ok":true}       without a member: the family
+/// {"op":"restart","member":"a","command":["x","y"]}    {"ok":true}       without a command: as the family file has it now
+/// {"op":"kill","member":"a","signal":15}               {"error":"..."}
+/// </code></remarks>
+internal sealed record ControlRequest(string Op)
+{
+    public string? Member { get; init; }
+
+    public IReadOnlyList<string>? Members { get; init; }
+
+    public IReadOnlyList<string>? Command { get; init; }
+
+    public int Tail { get; init; } = int.MaxValue;
+
+    public bool Follow { get; init; }
+
+    public int Signal { get; init; }
+}
+
+/// <summary>One line of an answer.</summary>
+internal sealed record ControlAnswer
+{
+    public bool? Ok { get; init; }
+
+    public string? Error { get; init; }
+
+    public FamilyStatus? Status { get; init; }
+
+    public LogLine? Line { get; init; }
+}
+
+/// <summary>How requests and answers are written.</summary>
+internal static class ControlJson
+{
+    /// <summary>Of a request; also of one argument list.</summary>
+    public const int RequestBytesLimit = 64 << 10;
+
+    public static readonly JsonSerializerOptions Options = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        RespectNullableAnnotations = true,
+    };
+}

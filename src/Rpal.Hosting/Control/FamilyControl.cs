@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using Rpal.Hosting.Supervision;
+using Rpal.Linux;
+
+namespace Rpal.Hosting.Control;
+
+/// <summary>What can be asked of a running family from outside. Called from connections' threads; decisions are made on the host's.</summary>
+internal sealed class FamilyControl(FamilyDefinition definition, Family family, Supervisor supervisor, HostThread thread, LogBook logs)
+{
+    private readonly long _began = Stopwatch.GetTimestamp();
+
+    public LogBook Logs => logs;
+
+    public async Task<FamilyStatus> StatusAsync()
+    {
+        long[] memory = SlotMemory.Read();
+        return await thread.AskAsync(() =>
+        {
+            List<ServiceInfo> services = ServiceReport.Read(slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
+            return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
+        }).ConfigureAwait(false);
+    }
+
+    /// <exception cref="KeyNotFoundException">No such member.</exception>
+    public Task CheckAsync(string member) => thread.AskAsync(() => supervisor.Find(member));
+
+    public Task StopAsync(string? member) => thread.AskAsync(() =>
+    {
+        if (member is null)
+        {
+            supervisor.Stop(Signal.SIGTERM);
+        }
+        else
+        {
+            supervisor.StopOne(supervisor.Find(member));
+        }
+
+        return true;
+    });
+
+    /// <exception cref="InvalidOperationException">It does not run.</exception>
+    public Task SignalAsync(string member, int signal) => thread.AskAsync(() =>
+    {
+        SupervisedMember m = supervisor.Find(member);
+        if (!m.IsRunning)
+        {
+            throw new InvalidOperationException($"{member} does not run: it is {Word(m)}.");
+        }
+
+        m.Process!.Send(signal);
+        return true;
+    });
+
+    /// <summary>Replaces one member. The family file is read again, so that a new version in it takes effect.</summary>
+    /// <exception cref="FormatException">The file is wrong now; nothing has changed.</exception>
+    public Task ReplaceAsync(string member, IReadOnlyList<string>? command)
+    {
+        MemberDefinition? replacement = definition.File is { } file
+            ? FamilyDefinition.Load(file).Members.FirstOrDefault(m => m.Name == member)
+            : null;
+        return thread.AskAsync(() =>
+        {
+            SupervisedMember m = supervisor.Find(member);
+            MemberDefinition next = replacement is null ? m.Definition
+                : replacement with { DependsOn = m.Definition.DependsOn };      // the order of starts is the family's, fixed when it began
+            supervisor.Replace(m, command is [var program, ..] ? next with { Command = program, Arguments = [.. command.Skip(1)] } : next);
+            return true;
+        });
+    }
+
+    private static MemberStatus Describe(SupervisedMember m, long[] memory)
+    {
+        Member? p = m.IsRunning ? m.Process : null;
+        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid),
+            m.LastExit?.ExitCode, m.LastExit?.Signal, FamilyFile.Restart.First(r => r.Item2 == m.Definition.Restart).Item1, [m.Definition.Command, .. m.Definition.Arguments]);
+    }
+
+    /// <summary>A member that need not enable anything is ready as soon as it runs; "running" says what people expect.</summary>
+    private static string Word(SupervisedMember m) => m.Phase switch
+    {
+        MemberPhase.Ready => m.Definition.ReadyServices.Count > 0 ? "ready" : "running",
+        MemberPhase.BackingOff => "restarting",
+        MemberPhase.GivenUp => "given up",
+        var phase => phase.ToString().ToLowerInvariant(),
+    };
+
+    private static int? Threads(int pid)
+    {
+        try
+        {
+            return Directory.GetDirectories($"/proc/{pid}/task").Length;
+        }
+        catch (IOException)
+        {
+            return null;                                         // ended meanwhile
+        }
+    }
+}

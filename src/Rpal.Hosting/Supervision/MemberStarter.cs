@@ -1,0 +1,40 @@
+using Rpal.Hosting.Control;
+using Rpal.Hosting.Keeping;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting.Supervision;
+
+/// <summary>Starts a member's process with its pipes, and hands its lines on.</summary>
+internal sealed class MemberStarter(Family family, IFamilyObserver observer, LogBook logs, KeeperLink? keeper)
+{
+    /// <param name="definition">The program.</param>
+    /// <param name="lines">Completes when its last line was handed on.</param>
+    /// <exception cref="MemberStartException">It cannot be started; nothing of it is left.</exception>
+    public Member Start(MemberDefinition definition, out Task lines)
+    {
+        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
+        using var output = OutputPipe.Open();
+        using var error = OutputPipe.Open();
+        Member member;
+        try
+        {
+            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd, text => observer.Notice(definition.Name, text),
+                (slot, task) => keeper?.Hand(definition, slot, task.Pid, [task.Listener, task.Pidfd, output.ReadEnd, error.ReadEnd]));
+        }
+        finally
+        {
+            _ = Sys.Close(devNull);
+        }
+
+        output.CloseWriteEnd();
+        error.CloseWriteEnd();
+        observer.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index));
+        lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
+        {
+            logs.Add(definition.Name, isError, line);
+            observer.Line(definition.Name, isError, line);
+        }).Start(definition.Name);
+        return member;
+    }
+}

@@ -1,0 +1,35 @@
+namespace Rpal.Hosting.Supervision;
+
+/// <summary>Calls an observer one call at a time, from whatever thread.</summary>
+internal sealed class SerialObserver(IFamilyObserver observer) : IFamilyObserver
+{
+    private readonly Lock _lock = new();
+
+    public void Line(string member, bool isError, ReadOnlySpan<byte> line)
+    {
+        lock (_lock)
+        {
+            observer.Line(member, isError, line);
+        }
+    }
+
+    public void Started(string member, int processId, long slotAddress) => Tell(o => o.Started(member, processId, slotAddress));
+
+    public void Ended(string member, MemberExit exit, TimeSpan ran) => Tell(o => o.Ended(member, exit, ran));
+
+    public void Notice(string member, string text) => Tell(o => o.Notice(member, text));
+
+    public void Ready(string member, TimeSpan after) => Tell(o => o.Ready(member, after));
+
+    public void Restarting(string member, TimeSpan delay, int attempt, string why) => Tell(o => o.Restarting(member, delay, attempt, why));
+
+    public void GivenUp(string member, string why) => Tell(o => o.GivenUp(member, why));
+
+    private void Tell(Action<IFamilyObserver> tell)
+    {
+        lock (_lock)
+        {
+            tell(observer);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using Rpal.Linux;
+
+namespace Rpal.Cli.Tests;
+
+/// <summary>What becomes of members when rpal itself is killed.</summary>
+public sealed class HostDeathTests : IDisposable
+{
+    private readonly RunningFamily _family = new();
+
+    public void Dispose() => _family.Dispose();
+
+    [Fact]
+    public void Members_are_told_and_end_cleanly_with_work_that_needs_memory_and_threads()
+    {
+        string proof = Path.Combine(_family.Folder, "proof");
+        RpalProcess host = _family.Run(RunningFamily.Program("Rpal.LoaderMember"), "cleanup", proof, "--", "sleep", "1000");
+        host.AwaitOutput("ready");
+        int cleaner = RunningFamily.PidOf(host, "Rpal.LoaderMember"), sleeper = RunningFamily.PidOf(host, "sleep            ");
+        RunningFamily.Kill(host.Pid);
+        RpalProcess.Result r = host.End();                       // the keeper holds its output until the last has ended
+        Assert.True(File.Exists(proof), r.Error);
+        Assert.Equal("2016 8", File.ReadAllText(proof));
+        Assert.Contains("Rpal.LoaderMember  | cleaned", r.OutputLines);
+        Gone(cleaner, sleeper);
+    }
+
+    [Fact]
+    public void A_member_that_does_not_end_is_killed_after_its_grace()
+    {
+        RpalProcess host = _family.Run("--grace", "0.3", "sh", "-c", "trap 'echo told' TERM; sleep 1000 & echo ready; while :; do wait; done");
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "sh");
+        RunningFamily.Kill(host.Pid);
+        Assert.Contains("sh  | told", host.End().OutputLines);
+        Gone(pid);
+    }
+
+    [Fact]
+    public void On_request_members_are_killed_with_their_host()
+    {
+        RpalProcess host = _family.Run("--on-host-exit", "kill", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done");
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "sh");
+        RunningFamily.Kill(host.Pid);
+        Assert.DoesNotContain("sh  | told", host.End().OutputLines);
+        Gone(pid);
+    }
+
+    [Fact]
+    public void On_request_members_go_on_without_their_host_until_one_of_them_ends()
+    {
+        string proof = Path.Combine(_family.Folder, "proof");
+        RpalProcess host = _family.Run("--on-host-exit", "continue", RunningFamily.Program("Rpal.LoaderMember"), "cleanup", proof, "--", "sleep", "1000");
+        host.AwaitOutput("ready");
+        int cleaner = RunningFamily.PidOf(host, "Rpal.LoaderMember"), sleeper = RunningFamily.PidOf(host, "sleep            ");
+        RunningFamily.Kill(host.Pid);
+        _family.Comes(() => !RunningFamily.IsAlive(host.Pid));
+        Assert.True(RunningFamily.IsAlive(cleaner) && RunningFamily.IsAlive(sleeper));
+        Assert.Equal(0, Sys.Kill(cleaner, Signal.SIGTERM));
+        RpalProcess.Result r = host.End();
+        Assert.Equal("2016 8", File.ReadAllText(proof));
+        Gone(cleaner, sleeper);
+    }
+
+    [Fact]
+    public void A_killed_keeper_is_reported_and_the_family_goes_on()
+    {
+        RpalProcess host = _family.Run("sh", "-c", "echo ready; read x </dev/null; sleep 1000");
+        host.AwaitOutput("ready");
+        int keeper = KeeperOf(host.Pid);
+        RunningFamily.Kill(keeper);
+        host.AwaitError("The keeper has ended");
+        Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
+        Assert.Equal(0, _family.Ask("stop").ExitCode);
+        Assert.Equal(128 + Signal.SIGTERM, host.End().ExitCode);
+    }
+
+    private static int KeeperOf(int host) => Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(n => int.TryParse(n, out _)).Select(int.Parse!).First(pid =>
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/stat").Split(") ")[1].Split(' ')[1] == $"{host}" && File.ReadAllText($"/proc/{pid}/cmdline").Contains("keeper-role", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    });
+
+    private void Gone(params int[] pids) => _family.Comes(() => !pids.Any(RunningFamily.IsAlive));
+}

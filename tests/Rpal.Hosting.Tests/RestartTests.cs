@@ -1,0 +1,122 @@
+namespace Rpal.Hosting.Tests;
+
+/// <summary>Whether a member that has ended is started again, when, and how often.</summary>
+public sealed class RestartTests : IDisposable
+{
+    private const string CountStarts = "echo x >>starts; ";
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task A_member_that_fails_is_started_again_after_growing_delays_until_it_does_not()
+    {
+        using HostRun run = await HostRun.ToEndAsync(Shell("a", CountStarts + "test $(wc -l <starts) -gt 3 || exit 3") with { Restart = "on-failure" });
+        Assert.True(run.ExitCode == 0, run.Transcript());
+        Assert.Equal([(1, 0.1), (2, 0.2), (3, 0.4)], run.Events("restarting", "a").Select(e => (e.Attempt, e.DelaySeconds)));
+        Assert.All(run.Events("restarting", "a"), e => Assert.Equal("exit code 3", e.Text));
+        Assert.Equal(4, run.Events("started", "a").Select(e => e.Slot).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task A_member_that_keeps_failing_is_given_up_at_its_limit_and_its_exit_code_is_the_hosts()
+    {
+        using HostRun run = await HostRun.ToEndAsync(Shell("a", "exit 7") with { Restart = "on-failure", RestartLimit = 2 }, Shell("b", "exit 0"));
+        Assert.Equal(7, run.ExitCode);
+        Assert.Equal(3, run.Events("started", "a").Length);
+        Assert.Contains("2 times in a row", Assert.Single(run.Events("givenUp", "a")).Text);
+    }
+
+    [Fact]
+    public async Task A_killed_member_has_failed()
+    {
+        using HostRun run = await HostRun.ToEndAsync(Shell("a", CountStarts + "test $(wc -l <starts) -gt 1 || kill -9 $$") with { Restart = "on-failure" });
+        Assert.True(run.ExitCode == 0, run.Transcript());
+        Assert.Equal(2, run.Events("started", "a").Length);
+    }
+
+    [Fact]
+    public async Task A_member_that_ends_well_is_started_again_only_if_always()
+    {
+        using HostRun run = await HostRun.ToEndAsync(Shell("always", "exit 0") with { Restart = "always", RestartLimit = 1 }, Shell("on-failure", "exit 0") with { Restart = "on-failure" }, Shell("no", "exit 0"));
+        Assert.Equal(0, run.ExitCode);
+        Assert.Equal([2, 1, 1], new[] { "always", "on-failure", "no" }.Select(m => run.Events("started", m).Length));
+    }
+
+    [Fact]
+    public async Task A_member_whose_program_has_gone_is_given_up_and_the_others_go_on()
+    {
+        string program = _folder.File("program", "#!/bin/sh\nrm $0\nexit 5\n"), pipe = _folder.NamedPipe("release");
+        using var run = new HostRun(null, new MemberFile("a", program) { Restart = "on-failure", RestartLimit = 1 }, Shell("other", $"read x <{pipe}; echo $x"));
+        await run.TimesAsync("givenUp", "a", 1);
+        await File.WriteAllTextAsync(pipe, "alive\n");
+        await run.EndAsync();
+        Assert.Equal(["alive"], run.Lines("other"));
+        Assert.Contains("no such file", run.Events("givenUp", "a")[0].Text);
+        Assert.Equal(127, run.ExitCode);
+    }
+
+    [Fact]
+    public async Task A_stopped_family_restarts_nobody()
+    {
+        using var run = new HostRun(null, Sleeper("a") with { Restart = "always" }, Sleeper("b") with { Restart = "on-failure" }, Shell("c", "exit 1") with { Restart = "always" });
+        await run.TimesAsync("restarting", "c", 2);
+        await run.TimesAsync("started", "b", 1);
+        run.Command("stop");
+        await run.EndAsync();
+        Assert.Equal((1, 1), (run.Events("started", "a").Length, run.Events("started", "b").Length));
+    }
+
+    [Fact]
+    public async Task A_member_that_lost_a_receiver_is_started_again_whatever_its_policy()
+    {
+        using var run = new HostRun(null, Sleeper("a"), Sleeper("b"));
+        await run.TimesAsync("started", "b", 1);
+        run.Command("lost a");
+        await run.TimesAsync("started", "a", 2);
+        Assert.Contains("Lost a receiver", Assert.Single(run.Events("notice", "a")).Text);
+        run.Command("stop");
+        await run.EndAsync();
+        Assert.Single(run.Events("started", "b"));
+    }
+
+    [Fact]
+    public async Task Two_hundred_restarts_leave_nothing_in_the_host()
+    {
+        // 45 prove that slots are used again; by then each has been used once, and what is mapped once per slot is there.
+        const int warm = FamilyDefinition.MemberLimit + 5, all = 200, running = 2;
+        using var run = new HostRun(null, Sleeper("steady"), Sleeper("again"));
+        for (int i = 1; i <= all; i++)
+        {
+            await run.TimesAsync("started", "again", i);
+            if (i == warm)
+            {
+                run.Command($"quiet warm {running}");
+                await run.UntilAsync(e => e.Event == "warm");
+            }
+
+            run.Command("restart again");
+        }
+
+        await run.TimesAsync("started", "again", all + 1);
+        run.Command($"quiet later {running}");
+        await run.UntilAsync(e => e.Event == "later");
+        run.Command("stop");
+        await run.EndAsync();
+        HostEvent warmed = run.Resources("warm"), later = run.Resources("later");
+        Assert.Equal(warmed.Descriptors!.Length, later.Descriptors!.Length);
+        Assert.Equal(Loader(warmed), Loader(later));
+
+        // The runtime's own: a heap region or a pool thread's stack more is a few mappings; one left per restart would be 155 at least.
+        Assert.InRange(later.Maps!.Length, 0, warmed.Maps!.Length + 40);
+        Assert.InRange(later.ResidentKib, 0, warmed.ResidentKib + (16 << 10));
+        Assert.Single(run.Events("started", "steady"));
+
+        static int Loader(HostEvent e) => e.Threads!.Count(t => t.StartsWith("exit ", StringComparison.Ordinal) || t.StartsWith("broker ", StringComparison.Ordinal) || t.StartsWith("output ", StringComparison.Ordinal));
+    }
+
+    private static MemberFile Sleeper(string name) => new(name, "/bin/sleep", "1000");
+
+    private MemberFile Shell(string name, string script) => new(name, "/bin/sh", "-c", script) { WorkingDirectory = _folder.Path };
+}
