@@ -82,8 +82,8 @@ public sealed class FamilyHost : IDisposable
     });
 
     /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
-    internal IReadOnlyList<(string Name, MemberTime Time)> Times() => _thread.AskAsync<IReadOnlyList<(string, MemberTime)>>(() =>
-        [.. from m in _supervisor?.Members ?? [] where m.IsRunning let time = m.Process!.Time where time is not null select (m.Name, time)]).GetAwaiter().GetResult();
+    internal Task<List<(string Name, MemberTime Time)>> TimesAsync() => _thread.AskAsync<List<(string, MemberTime)>>(() =>
+        [.. (_supervisor?.Members ?? []).Where(m => m.IsRunning).Select(m => (m.Name, m.Process!.Time)).Where(t => t.Time is not null).Select(t => (t.Name, t.Time!))]);
 
     /// <summary>Kills what still runs, and ends the host's thread.</summary>
     public void Dispose()

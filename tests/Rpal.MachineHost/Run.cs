@@ -44,7 +44,7 @@ internal sealed class Run(string mode, double seconds, int seed, uint injectEver
         while (await Task.WhenAny(family, Task.Delay(TimesEveryMs)) != family && !hung)
         {
             hung = Stopwatch.GetElapsedTime(begin).TotalSeconds > seconds + GraceSeconds;
-            IReadOnlyList<(string Name, MemberTime Time)> times = host.Times();
+            List<(string Name, MemberTime Time)> times = await host.TimesAsync();
             Note(times);
             if (times.Count == MemberCount)
             {
