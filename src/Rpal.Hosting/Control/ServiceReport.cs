@@ -65,7 +65,7 @@ internal static unsafe class ServiceReport
             }
 
             ReceiverBlock* r = (ReceiverBlock*)address;
-            counts[Math.Min(Volatile.Read(ref *(uint*)&r->State), (uint)ReceiverState.Dead)]++;
+            counts[Math.Min((byte)Volatile.Read(ref r->StateWord), (byte)ReceiverState.Dead)]++;
             calls += r->Calls;
             lazy += r->LazySwitches;
             faults += r->LazyFaults;

@@ -17,7 +17,7 @@ internal readonly record struct LostReceiver(int Member, string Service);
 ///             in its handler, registers known (the thread was traced)         ► frame written, goes on at home
 ///             in its handler, registers gone with the thread                  ► Dead, and reported: its process must be started anew
 /// below it    waits for the call it made: everything is on its stack          ► goes on at home, waiting, or is told PeerDied
-/// elsewhere   claimed by the thread, not entered: its sender says so          ► Ready
+/// elsewhere   claimed by the thread, not entered: the state word says so      ► Ready
 ///             answered for the thread: pending                                ► nobody waits any more
 /// </code>
 /// Whoever gives a receiver back also wakes those who wait for one of its service: the thread may have died before it could.
@@ -175,7 +175,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 }
                 else if (inner->State == ReceiverState.Own && inner->Pending == outer->Home)
                 {
-                    FinishWake(inner, outer->Home);
+                    FinishWake(inner);
                     waits = true;
                 }
             }
@@ -215,22 +215,23 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// <summary>What the chains did not show: claims that were not entered yet or no longer, lazy switches just before their end, answers that nobody awaits.</summary>
     private void Settle(ReceiverBlock* r, int member)
     {
-        ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+        uint word = Volatile.Read(ref r->StateWord);
+        ReceiverState state = (ReceiverState)(byte)word;
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
-        if (IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
+        if (ThreadBlock.ClaimerOf(word) == member)
         {
-            if (state == ReceiverState.Foreign && frame == 0)
+            if (frame == 0)
             {
                 GiveBack(r);
             }
-            else if (state == ReceiverState.Foreign)
+            else
             {
                 GoHome(r, null, null);
             }
-            else if (state == ReceiverState.Own && frame != 0)
-            {
-                FinishWake(r, null);
-            }
+        }
+        else if (state == ReceiverState.Own && IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
+        {
+            FinishWake(r);
         }
 
         nint pending = Volatile.Read(ref *(nint*)&r->Pending);
@@ -243,8 +244,14 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);
 
     /// <summary>A receiver at rest: as if it had not been claimed.</summary>
-    private static void GiveBack(ReceiverBlock* r) =>
-        _ = Interlocked.CompareExchange(ref *(uint*)&r->State, (uint)ReceiverState.Ready, (uint)ReceiverState.Foreign);
+    private static void GiveBack(ReceiverBlock* r)
+    {
+        uint word = Volatile.Read(ref r->StateWord);
+        if ((ReceiverState)(byte)word == ReceiverState.Foreign)
+        {
+            _ = Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Ready, word);
+        }
+    }
 
     /// <summary>The end of a lazy switch: the receiver's own kernel thread goes on in the frame that is written.</summary>
     /// <param name="r">Foreign, or Own and not woken.</param>
@@ -267,7 +274,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         _ = Interlocked.Exchange(ref *(nint*)&r->Pending, (nint)sender);
         if (r->Home->Member->State != MemberState.Running)
         {
-            Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+            Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
             if (sender is not null && Interlocked.Exchange(ref *(nint*)&r->Pending, 0) != 0)
             {
                 Volatile.Write(ref sender->Reply, r->PendingSequence | CallResult.PeerDied);
@@ -276,22 +283,17 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             return;
         }
 
-        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Own);
+        Volatile.Write(ref r->StateWord, (uint)ReceiverState.Own);
         if (Interlocked.Exchange(ref r->Wake, ReceiverBlock.WakeNow) == ReceiverBlock.WakeAsleep)
         {
             _ = Sys.FutexWake(&r->Wake, 1);
         }
     }
 
-    /// <summary>The last steps of a lazy switch whose thread may have died before them: the wake word, the wake-up.</summary>
-    private static void FinishWake(ReceiverBlock* r, ThreadBlock* sender)
+    /// <summary>The last steps of a lazy switch whose thread may have died before them. One that was made already is one too many, which park_woken ignores.</summary>
+    private static void FinishWake(ReceiverBlock* r)
     {
-        uint wake = Volatile.Read(ref r->Wake);                  // SYNC frame-taken: before the frame; pairs with park_woken
-        if (wake != ReceiverBlock.WakeNow && Volatile.Read(ref *(nint*)&r->Frame) != 0)
-        {
-            GoHome(r, sender, null);
-        }
-
+        _ = Interlocked.Exchange(ref r->Wake, ReceiverBlock.WakeNow);
         _ = Sys.FutexWake(&r->Wake, 1);
     }
 
@@ -306,7 +308,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
     private static LostReceiver Lose(ReceiverBlock* r)
     {
-        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+        Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
         ServiceEntry* service = r->Service;
         string name = System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes));
         return new LostReceiver(r->Home->Member->Index, name);

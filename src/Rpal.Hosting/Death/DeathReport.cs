@@ -50,7 +50,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     {
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
-            _ = Interlocked.CompareExchange(ref *(uint*)&MemberBlock.Receiver(_member->Index, i)->State, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
+            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(_member->Index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
         }
     }
 
@@ -61,8 +61,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
             ReceiverBlock* r = MemberBlock.Receiver(_member->Index, i);
-            uint* state = (uint*)&r->State;
-            ReceiverState seen = (ReceiverState)Volatile.Read(ref *state);
+            ReceiverState seen = (ReceiverState)(byte)Volatile.Read(ref r->StateWord);
             if (seen == ReceiverState.Init)
             {
                 continue;
@@ -72,7 +71,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
             Tell(ref r->Answering, ref r->AnsweringSequence);
             if (seen is ReceiverState.Ready or ReceiverState.Own)
             {
-                foreign |= Interlocked.CompareExchange(ref *state, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
+                foreign |= Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
             }
             else if (seen == ReceiverState.Foreign)
             {

@@ -46,7 +46,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
-                ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+                ReceiverState state = (ReceiverState)(byte)Volatile.Read(ref r->StateWord);
                 runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
                 if (m == index ? state == ReceiverState.Foreign

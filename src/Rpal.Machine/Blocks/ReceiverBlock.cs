@@ -7,7 +7,7 @@ namespace Rpal.Machine.Blocks;
 /// Written by its own kernel thread while Init, Own and at parking; by the claimer while Foreign; Pending and State also by
 /// the host once the process is gone; Registration by its service, which is 0 while it lets no call in.
 /// <code>
-///   0 state u32   4 in handler u32 (from before the handler is called until after it has returned)   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
+///   0 state word u32: state u8, above it while Foreign the claimer (see ThreadBlock.ClaimWord)   4 in handler u32 (from before the handler is called until after it has returned)   8 rsp u64   16 fs u64   24 handler u64   32 sender u64   40 service u64   48 cookie u64   56 registration u64
 ///  64 wake u32 (futex)   68 spin budget u32   72 parking stack top u64   80 resume frame u64   88 frame area u64
 ///  96 pending sender u64   104 home thread block u64   112 signal mask u64   120 signal deferred u32 (1 + looks for the context since)
 ///  124 pending sequence u32
@@ -23,6 +23,9 @@ namespace Rpal.Machine.Blocks;
 internal unsafe struct ReceiverBlock
 {
     public const int SizeBytes = 256;
+    /// <summary>The low byte of the state word.</summary>
+    public readonly ReceiverState State => (ReceiverState)(byte)StateWord;
+
     public const int
         StateOffset = 0, InHandlerOffset = 4, RspOffset = 8, FsOffset = 16, HandlerOffset = 24, SenderOffset = 32, ServiceOffset = 40, CookieOffset = 48, RegistrationOffset = 56,
         WakeOffset = 64, SpinBudgetOffset = 68, ParkTopOffset = 72, FrameOffset = 80, FrameAreaOffset = 88, PendingOffset = 96, HomeOffset = 104,
@@ -34,7 +37,7 @@ internal unsafe struct ReceiverBlock
     /// <summary>Values of <see cref="Wake"/>.</summary>
     public const uint WakeIdle = 0, WakeNow = 1, WakeAsleep = 3;
 
-    [FieldOffset(StateOffset)] public ReceiverState State;
+    [FieldOffset(StateOffset)] public uint StateWord;
     [FieldOffset(InHandlerOffset)] public uint InHandler;
     [FieldOffset(RspOffset)] public nint Rsp;
     [FieldOffset(FsOffset)] public nint Fs;

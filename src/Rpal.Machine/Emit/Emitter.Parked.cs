@@ -19,7 +19,7 @@ internal sealed partial class Emitter
         c.mov(ecx, (int)ReceiverState.Own);
         c.@lock.cmpxchg(__dword_ptr[rbp + ReceiverBlock.StateOffset], ecx);
         c.je(L("parked_ready"));
-        c.cmp(eax, (int)ReceiverState.Foreign);
+        c.cmp(al, (int)ReceiverState.Foreign);
         c.jne(L("chain"));
 
         c.mov(__dword_ptr[rbp + ReceiverBlock.DeferredOffset], 1);

@@ -114,7 +114,7 @@ internal sealed partial class Emitter
         // Still, or again, executed elsewhere: the first eviction may have met a call that was rolled back and made again. Tried
         // at every power of two of looks, because real-time signals queue and that kernel thread may be stopped.
         Here("park_not_home");
-        c.cmp(eax, (int)ReceiverState.Foreign);
+        c.cmp(al, (int)ReceiverState.Foreign);
         c.jne(L("park_sleep"));
         c.mov(eax, __dword_ptr[rbx + ReceiverBlock.DeferredOffset]);
         c.lea(ecx, __[rax + 1]);
@@ -129,9 +129,15 @@ internal sealed partial class Emitter
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
         Here("park_woken");
         KillPoint("park_taken");
-        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);         // SYNC frame-taken: taken, then Idle; pairs with BorrowedReceivers, which reads Wake, then the frame
+        c.xor(eax, eax);                                         // an exchange: a plain store could come after the frame is looked at, over the next wake
+        c.xchg(__[rbx + ReceiverBlock.WakeOffset], eax);
+        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);
+        c.test(r12, r12);
+        c.jne(L("park_leave"));
+        c.cmp(__byte_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Stopped);
+        c.jne(L("park_sleep"));                                  // a wake for an earlier life of this block, or one too many: nothing to do
+        Here("park_leave");
         c.mov(__qword_ptr[rbx + ReceiverBlock.FrameOffset], 0);
-        c.mov(__dword_ptr[rbx + ReceiverBlock.WakeOffset], (int)ReceiverBlock.WakeIdle);
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
         c.mov(Gs(ThreadBlock.ParkedOffset), 0);
         c.test(r12, r12);

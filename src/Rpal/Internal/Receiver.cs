@@ -40,7 +40,7 @@ internal sealed unsafe class Receiver
     }
 
     /// <summary>Whether a call is in it. After <see cref="Refuse"/>: false means that none will be.</summary>
-    public bool IsInUse => (ReceiverState)Volatile.Read(ref *(uint*)&Block->State) is ReceiverState.Foreign or ReceiverState.Own;
+    public bool IsInUse => (ReceiverState)(byte)Volatile.Read(ref Block->StateWord) is ReceiverState.Foreign or ReceiverState.Own;
 
     /// <summary>Lets calls of the service's registration in.</summary>
     public void Open() => Volatile.Write(ref Block->Registration, _registration);
@@ -54,7 +54,7 @@ internal sealed unsafe class Receiver
     /// <returns>False when a call is in it now.</returns>
     public bool TryStop()
     {
-        if (Interlocked.CompareExchange(ref *(uint*)&Block->State, (uint)ReceiverState.Stopped, (uint)ReceiverState.Ready) != (uint)ReceiverState.Ready)
+        if (Interlocked.CompareExchange(ref Block->StateWord, (uint)ReceiverState.Stopped, (uint)ReceiverState.Ready) != (uint)ReceiverState.Ready)
         {
             return Block->State is ReceiverState.Stopped or ReceiverState.Dead || !_thread.IsAlive;
         }
