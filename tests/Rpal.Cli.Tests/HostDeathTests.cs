@@ -25,6 +25,19 @@ public sealed class HostDeathTests : IDisposable
     }
 
     [Fact]
+    public void A_host_killed_in_the_middle_of_its_answers_leaves_no_thread_waiting_for_one()
+    {
+        string proof = Path.Combine(_family.Folder, "proof");
+        RpalProcess host = _family.Run(RunningFamily.Program("Rpal.LoaderMember"), "cleanup", proof, "2");
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "Rpal.LoaderMember");
+        RunningFamily.Kill(host.Pid);
+        RpalProcess.Result r = host.End();
+        Assert.True(File.Exists(proof), r.Output + r.Error);
+        Gone(pid);
+    }
+
+    [Fact]
     public void A_member_that_does_not_end_is_killed_after_its_grace()
     {
         RpalProcess host = _family.Run("--grace", "0.3", "sh", "-c", "trap 'echo told' TERM; sleep 1000 & echo ready; while :; do wait; done");

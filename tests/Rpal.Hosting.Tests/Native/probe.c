@@ -322,7 +322,7 @@ static void forks(void)
     CHECK(posix_spawnp(&child, "sh", 0, 0, words, environ) == 0);
     collect(child, 9);
     CHECK(WEXITSTATUS(system("exit 10")) == 10);
-    FILE *f = popen("echo out; echo more", "r");
+    FILE *f = popen("echo out", "r");
     char line[64];
     CHECK(f && fgets(line, sizeof line, f) && strcmp(line, "out\n") == 0 && pclose(f) == 0);
     CHECK(fork() == 0 ? (execlp("no-such-program", "x", (char *)0), _exit(11), 0) : (wait(&fd), WEXITSTATUS(fd) == 11));
