@@ -14,6 +14,7 @@ internal sealed unsafe class Family
 {
     private static readonly Lock s_lock = new();
     private static Family? s_family;
+    private ulong _generations;
     private readonly bool[] _prepared = new bool[FamilyLayout.MemberCapacity];
 
     /// <summary>The longest that a side spins before it sleeps, in microseconds: about what waking a sleeping CPU costs (20 to 50 us measured).</summary>
@@ -26,7 +27,8 @@ internal sealed unsafe class Family
         GuardBrk();
         int r = CodeRegion.Map(inject, out MachineCode code);
         Code = r == 0 ? code : throw new MemberStartException(125,
-            $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
+            r == -(int)Errno.EEXIST ? Occupied(FamilyLayout.CodeBase, FamilyLayout.CodeBytes)
+            : $"Cannot map the family's machine code at 0x{FamilyLayout.CodeBase:x}: {ErrnoText.Describe(r)}. A security policy that forbids turning written pages executable also forbids a family.");
         MapRegions();
         Directory = new ServiceDirectory();
     }
@@ -35,7 +37,12 @@ internal sealed unsafe class Family
 
     public ServiceDirectory Directory { get; }
 
+    public MappingBudget Mappings { get; } = new();
+
     public SlotTable Slots { get; } = new();
+
+    /// <summary>See <see cref="FamilyDefinition.TraceMembers"/>.</summary>
+    public bool TraceMembers { get; set; }
 
     /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
     public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
@@ -132,6 +139,7 @@ internal sealed unsafe class Family
         MemberBlock* m = MemberBlock.At(index);
         m->AbiVersion = FamilyLayout.AbiVersion;
         m->Index = index;
+        Volatile.Write(ref m->Generation, Interlocked.Increment(ref _generations));
         m->Magic = FamilyLayout.Magic;
         Volatile.Write(ref _prepared[index], true);
         return m;
@@ -145,7 +153,10 @@ internal sealed unsafe class Family
         nint r = Sys.Mmap((nint)address, (nuint)length, prot, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
         if (r < 0)
         {
-            throw new MemberStartException(125, $"Cannot map the family's region of {length} bytes at 0x{address:x}: {ErrnoText.Describe((int)r)}.");
+            throw new MemberStartException(125, r == -(int)Errno.EEXIST ? Occupied(address, length) : $"Cannot map the family's region of {length} bytes at 0x{address:x}: {ErrnoText.Describe((int)r)}.");
         }
     }
+
+    private static string Occupied(long address, long length) =>
+        $"The family's region, 0x{address:x} to 0x{address + length:x}, is not empty: something in the host has mapped memory there ({string.Join(' ', (AddressMap.Line(address, address + length) ?? "gone meanwhile").Split(' ', StringSplitOptions.RemoveEmptyEntries))}).";
 }

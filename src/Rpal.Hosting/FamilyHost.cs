@@ -93,6 +93,7 @@ public sealed class FamilyHost : IDisposable
         }
 
         Family family = Family.GetOrCreate(_inject);
+        family.TraceMembers = _definition.TraceMembers;
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);

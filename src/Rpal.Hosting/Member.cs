@@ -1,4 +1,5 @@
 using Rpal.Hosting.Broker;
+using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
@@ -51,9 +52,9 @@ internal sealed unsafe class Member
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
 
-    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread.</summary>
+    /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
-    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<int, MemberTask.Started>? beforeServing = null)
+    public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
         string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
         if (!Directory.Exists(directory))
@@ -70,6 +71,7 @@ internal sealed unsafe class Member
 
         int index = family.Slots.Take(definition.Name);
         var space = new SlotSpace(index);
+        space.RequireEmpty(definition.Name);
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
@@ -79,10 +81,18 @@ internal sealed unsafe class Member
             long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
             long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
             block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
+            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
             block->Pid = task.Pid;
             beforeServing?.Invoke(index, task);                        // the descriptors are still open for sure
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family.Directory) { InFlight = family.InFlight is null ? null : family.InFlight + index };
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice)
+            {
+                InFlight = family.InFlight is null ? null : family.InFlight + index,
+            };
+            if (family.TraceMembers && !ExitWatch.BeginForLife(family, index, task.Pid))
+            {
+                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+            }
+
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
@@ -93,11 +103,22 @@ internal sealed unsafe class Member
         }
     }
 
+    /// <summary>A kill by the host loses nothing that the member had borrowed.</summary>
     public void Send(int signal)
     {
         lock (_pidfdLock)
         {
-            _ = _pidfdClosed ? 0 : Sys.PidfdSendSignal(_pidfd, signal);     // the number may be another member's by now
+            if (_pidfdClosed)
+            {
+                return;                                          // number and slot may be another member's by now
+            }
+
+            if (signal == Signal.SIGKILL && _block->Attached != 0)
+            {
+                _ = ExitWatch.Begin(_family, Index, Pid);
+            }
+
+            _ = Sys.PidfdSendSignal(_pidfd, signal);
         }
     }
 
@@ -137,7 +158,8 @@ internal sealed unsafe class Member
     private void AwaitExit()
     {
         SigInfoChild info;
-        while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited | WaitOptions.NoWait, out _) == -(int)Errno.EINTR)
+        PollFd ended = new() { Fd = _pidfd, Events = PollEvents.In };
+        while (Sys.Poll(&ended, 1, -1) <= 0)                      // not waitid: it also tells the stops of a traced child
         {
         }
 
@@ -147,7 +169,14 @@ internal sealed unsafe class Member
         {
         }
 
-        new DeathReport(_family, _block).Run();
+        var report = new DeathReport(_family, _block);
+        report.Announce();
+        foreach (LostReceiver lost in new BorrowedReceivers(_family).GiveBack(Index))
+        {
+            _family.ReceiverLost?.Invoke(lost.Member, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
+        }
+
+        report.Run();
         const int exited = 1;
         lock (_pidfdLock)
         {

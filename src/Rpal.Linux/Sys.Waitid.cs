@@ -15,5 +15,15 @@ internal static unsafe partial class Sys
         return result;
     }
 
-    private const int IdTypePidfd = 3;
+    /// <summary>waitid(2) with P_PID, or with P_ALL when <paramref name="pid"/> is 0.</summary>
+    /// <inheritdoc cref="WaitPidfd"/>
+    public static int Wait(int pid, int options, out SigInfoChild info)
+    {
+        SigInfoChild local = default;
+        int result = (int)Invoke(SyscallNumber.Waitid, pid == 0 ? IdTypeAll : IdTypePid, pid, (nint)(&local), options);
+        info = local;
+        return result;
+    }
+
+    private const int IdTypeAll = 0, IdTypePid = 1, IdTypePidfd = 3;
 }

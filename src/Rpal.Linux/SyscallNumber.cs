@@ -38,6 +38,7 @@ internal static class SyscallNumber
     public const long Chdir = 80;
     public const long Readlink = 89;
     public const long Gettimeofday = 96;
+    public const long Ptrace = 101;
     public const long Geteuid = 107;
     public const long Setpgid = 109;
     public const long Setsid = 112;

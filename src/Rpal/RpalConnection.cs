@@ -19,22 +19,26 @@ public sealed class RpalConnection
 
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _registration;                              // the registration: what takes the name or the receivers later has another
-    private readonly int _member;
+    private readonly Peer _peer;
     private readonly nint[] _receivers;
     private readonly long _place;
 
-    private unsafe RpalConnection(string service, int index, int member, ulong registration, nint[] receivers)
+    private unsafe RpalConnection(string service, int index, Peer peer, ulong registration, nint[] receivers)
     {
         Service = service;
         _entry = FamilyHeader.Service(index);
         _registration = registration;
-        _member = member;
+        _peer = peer;
         _place = index % ThreadBlock.LastReceiverCount;
         _receivers = receivers;
     }
 
     /// <summary>The service's name.</summary>
     public string Service { get; }
+
+    /// <summary>Cancelled when the service is closed or its process is gone: calls through this connection cannot be answered any more.</summary>
+    /// <remarks>The same token for all connections to one registration. While somebody has asked for it, one thread of this process watches.</remarks>
+    public unsafe CancellationToken Gone => GoneTokens.Of(_entry, _registration);
 
     /// <summary>Waits until the service is there and enabled.</summary>
     /// <param name="service">Its name.</param>
@@ -141,6 +145,33 @@ public sealed class RpalConnection
     /// <summary>The raw way for benchmarks: the receiver that this thread would use first.</summary>
     internal unsafe ReceiverBlock* FirstReceiver => (ReceiverBlock*)_receivers[0];
 
+    /// <summary>Copies from the memory of the service's process, which may end or unmap it at any time.</summary>
+    /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
+    /// <param name="destination">As many bytes as are wanted. Undefined unless <see cref="CopyStatus.Copied"/>: a part may be there.</param>
+    /// <returns>Whether everything was copied, or why not; never an access violation.</returns>
+    /// <exception cref="RpalException">More threads than a process can call from (4,096).</exception>
+    /// <remarks>What the peer writes meanwhile may be torn: agree with it when it is safe to look, for instance in a call.</remarks>
+    public unsafe CopyStatus TryCopyFrom(nint peerAddress, Span<byte> destination)
+    {
+        fixed (byte* to = destination)
+        {
+            return _peer.Copy(peerAddress, to, destination.Length, toPeer: false);
+        }
+    }
+
+    /// <summary>Copies into the memory of the service's process, which may end or unmap it at any time.</summary>
+    /// <param name="peerAddress">Where it lies there, as the service told it. Both processes use the same addresses.</param>
+    /// <param name="source">What is copied. Unless <see cref="CopyStatus.Copied"/>, any part of it may have been written, from the beginning on.</param>
+    /// <returns>Whether everything was copied, or why not; never an access violation, and never into a process that took the peer's place.</returns>
+    /// <exception cref="RpalException">More threads than a process can call from (4,096).</exception>
+    public unsafe CopyStatus TryCopyTo(nint peerAddress, ReadOnlySpan<byte> source)
+    {
+        fixed (byte* from = source)
+        {
+            return _peer.Copy(peerAddress, from, source.Length, toPeer: true);
+        }
+    }
+
     /// <summary>For benchmarks that make frames themselves.</summary>
     internal ulong Registration => _registration;
 
@@ -156,7 +187,7 @@ public sealed class RpalConnection
 
         if ((result & CallResult.NotReady) != 0)
         {
-            CallStatus status = new CallWait(_entry, _registration, _member, _place, _receivers).Run(frame, deadline, cancellationToken);
+            CallStatus status = new CallWait(_entry, _registration, _peer, _place, _receivers).Run(frame, deadline, cancellationToken);
             if (status != CallStatus.Answered)
             {
                 return status;
@@ -196,10 +227,11 @@ public sealed class RpalConnection
                     receivers[r] = (nint)e->Receivers[r];
                 }
 
-                int member = e->Member;
+                int member = Math.Clamp(e->Member, 0, FamilyLayout.MemberCapacity - 1);
+                var peer = new Peer(member, Peer.GenerationOf(member));
                 if (receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
                 {
-                    return new RpalConnection(service, i, member, registration, receivers);
+                    return new RpalConnection(service, i, peer, registration, receivers);
                 }
             }
         }

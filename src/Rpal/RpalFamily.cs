@@ -23,4 +23,27 @@ public static class RpalFamily
 
     /// <summary>The membership in words: what is wrong and what to do, or the member's number and process.</summary>
     public static string Explanation => MemberRuntime.Explain();
+
+    /// <summary>Subscribes to the states of a service: the present one first, then each change, until cancelled.</summary>
+    /// <param name="service">Its name.</param>
+    /// <param name="cancellationToken">Ends the subscription.</param>
+    /// <returns>
+    /// States in order. One that lasted only shortly may be missing, the last one never. A service that was registered anew between two looks is
+    /// <see cref="ServiceStatus.Gone"/> first. Each enumeration is a subscription of its own.
+    /// </returns>
+    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
+    /// <exception cref="OperationCanceledException">From the enumeration, when it is cancelled.</exception>
+    /// <example><code>
+    /// await foreach (ServiceChange change in RpalFamily.WatchAsync("adder", cancellationToken))
+    /// {
+    ///     ready = change.Status == ServiceStatus.Enabled;
+    /// }
+    /// </code></example>
+    public static IAsyncEnumerable<ServiceChange> WatchAsync(string service, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(service);
+        MemberRuntime.Attach();
+        return ServiceWatch.Run(service, cancellationToken);
+    }
 }

@@ -33,6 +33,9 @@ public sealed class RpalService : IAsyncDisposable
     /// <summary>Methods are numbered 0 to this.</summary>
     public const int MethodLimit = Dispatcher.MethodCapacity - 1;
 
+    /// <summary>How often a receiver that is in use is looked at, by whoever waits for it.</summary>
+    private const int LookEveryMs = 1;
+
     private readonly Lock _lock = new();
     private readonly MethodHandler?[] _methods;
     private readonly ServiceOptions _options;
@@ -110,7 +113,7 @@ public sealed class RpalService : IAsyncDisposable
         Add(method, new BytesMethod(handler));
     }
 
-    /// <summary>Starts the receivers and lets callers in.</summary>
+    /// <summary>Starts the receivers, the first time, and lets callers in.</summary>
     /// <exception cref="RpalException">Closed; or the receivers cannot be set up: more than 256 in this process, or the kernel refuses (see <see cref="RpalError"/>).</exception>
     public void Enable() => Enable(Dispatcher.Entry);
 
@@ -134,8 +137,40 @@ public sealed class RpalService : IAsyncDisposable
                 Volatile.Write(ref entry->ReceiverCount, _receivers.Count);
             }
 
-            Change(ServiceState.Enabled);
+            foreach (Receiver receiver in _receivers)
+            {
+                receiver.Open();
+            }
+
+            Change(ServiceState.Enabled);                        // wakes those who wait
         }
+    }
+
+    /// <summary>Lets no further call in, until the service is enabled again. Calls that have begun are answered.</summary>
+    /// <returns>
+    /// Takes effect before it returns: from then on calls wait, each until its deadline, then <see cref="CallStatus.Busy"/>. The task completes
+    /// when the calls that had begun are answered, or the service is enabled again or closed. A handler of the service must not wait for it.
+    /// </returns>
+    /// <remarks>Any number of times, from any thread. A service that is disabled stays so.</remarks>
+    /// <exception cref="RpalException">The service is closed.</exception>
+    public Task DisableAsync()
+    {
+        Receiver[] receivers;
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            receivers = [.. _receivers];
+            if (_state == ServiceState.Enabled)
+            {
+                Change(ServiceState.Disabled);                   // first: a sender that is refused looks at it
+                foreach (Receiver receiver in receivers)
+                {
+                    receiver.Refuse();
+                }
+            }
+        }
+
+        return Drain(receivers);
     }
 
     /// <summary>Closes the service. Calls that have begun are answered first; later ones get <see cref="CallStatus.Closed"/>.</summary>
@@ -151,12 +186,11 @@ public sealed class RpalService : IAsyncDisposable
             Change(ServiceState.Gone);
         }
 
-        const int lookEveryMs = 1;
         foreach (Receiver receiver in _receivers)
         {
             while (!receiver.TryStop())
             {
-                await Task.Delay(lookEveryMs).ConfigureAwait(false);
+                await Task.Delay(LookEveryMs).ConfigureAwait(false);
             }
 
             receiver.Join();
@@ -174,6 +208,25 @@ public sealed class RpalService : IAsyncDisposable
         {
             ThrowIfClosed();
             Volatile.Write(ref _methods[method], handler);
+        }
+    }
+
+    private async Task Drain(Receiver[] receivers)
+    {
+        foreach (Receiver receiver in receivers)
+        {
+            while (receiver.IsInUse && IsDisabled())
+            {
+                await Task.Delay(LookEveryMs).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private bool IsDisabled()
+    {
+        lock (_lock)
+        {
+            return _state == ServiceState.Disabled;
         }
     }
 

@@ -25,12 +25,13 @@ public sealed class DoctorTests(ITestOutputHelper log)
         RpalProcess.Result r = RpalProcess.Run("doctor", "--json");
         JsonElement root = JsonDocument.Parse(r.Output).RootElement;
         Assert.True(root.GetProperty("canRun").GetBoolean());
-        Assert.Equal(15, root.GetProperty("checks").GetArrayLength());
+        Assert.Equal(16, root.GetProperty("checks").GetArrayLength());
         Assert.All(root.GetProperty("checks").EnumerateArray(), c => Assert.True(c.GetProperty("works").GetBoolean() || !c.GetProperty("required").GetBoolean()));
     }
 
     [Theory]
     [InlineData("Syscall User Dispatch", SyscallNumber.Prctl, PrctlOp.SetSyscallUserDispatch)]
+    [InlineData("process_vm_readv", SyscallNumber.ProcessVmWritev, null)]
     [InlineData("seccomp notification", SyscallNumber.Seccomp, (int)SeccompOp.GetNotifSizes)]
     [InlineData("pidfd", SyscallNumber.PidfdOpen, null)]
     [InlineData("membarrier", SyscallNumber.Membarrier, MembarrierCommand.PrivateExpedited)]

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Rpal.Hosting;
 
+Rpal.TestHost.Confinement.EnterIfAsked(args);
 using var host = new FamilyHost(FamilyDefinition.Load(args[0]), new JsonLines());
 try
 {

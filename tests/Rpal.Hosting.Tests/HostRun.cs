@@ -87,6 +87,9 @@ internal sealed class HostRun : IDisposable
 
     public string[] Lines(string member, bool isError = false) => [.. All().Where(e => e.Event == "line" && e.Member == member && e.IsError == isError).Select(e => e.Text!)];
 
+    /// <summary>What the host told its operator about a member.</summary>
+    public string[] Notices(string member) => [.. All().Where(e => e.Event == "notice" && e.Member == member).Select(e => e.Text!)];
+
     public Task LineAsync(string member, string text) => UntilAsync(e => e.Event == "line" && e.Member == member && e.Text == text);
 
     public Task EndedAsync(string member) => UntilAsync(e => e.Event == "ended" && e.Member == member);

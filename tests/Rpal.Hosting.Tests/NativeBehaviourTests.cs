@@ -6,13 +6,17 @@ public sealed class NativeBehaviourTests
     [NeedsGccTheory]
     [InlineData("maps", "every kind of mmap lands in the slot, and absurd arguments give the kernel's errors")]
     [InlineData("remaps", "mremap and realloc stay in the slot and never grow into the next")]
+    [InlineData("beyond", "nothing is mapped, unmapped or moved outside the slot")]
     [InlineData("attach", "System V segments are attached in the slot")]
     [InlineData("break", "brk is denied and malloc works")]
     [InlineData("reuse", "slot space is used again, also in pieces")]
+    [InlineData("day", "100,000 mappings come and go and stay low")]
     [InlineData("threads", "200 threads with stacks and memory in the slot")]
     [InlineData("signals", "signal actions are the member's own, bad arguments give the kernel's errors")]
     [InlineData("links", "/proc/self/exe is the member's program, bad arguments give the kernel's errors")]
     [InlineData("storm", "signals that interrupt mappings lose nothing")]
+    [InlineData("library", "a library loaded later lies in the slot")]
+    [InlineData("executes", "programs that a member executes run as if nothing were")]
     [InlineData("forks", "forked, vforked and spawned children work")]
     public async Task A_native_member_finds_what_a_process_of_its_own_would(string scenario, string what)
     {

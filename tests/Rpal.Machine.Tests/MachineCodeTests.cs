@@ -18,6 +18,8 @@ public sealed class MachineCodeTests
             "exit_branch", "exit_end",
             ["exit_branch", "exit_sender", "exit_nested_compare", "exit_nested_branch", "exit_selector", "exit_fs_load", "exit_fs", "exit_rsp", "exit_done", "exit_ready"]
         },
+        { "claim_won", "claim_owned", ["claim_won", "claim_note"] },
+        { "reclaim_won", "reclaim_owned", ["reclaim_won", "reclaim_note"] },
         { "nested_fs_load", "exit_wake_waiters", ["nested_fs_load", "nested_fs", "nested_receiver", "nested_rsp", "nested_done", "nested_ready"] },
     };
 
@@ -66,9 +68,12 @@ public sealed class MachineCodeTests
         Assert.Equal(points.Select(p => code.Labels[p]), instructions);
     }
 
+    /// <summary>Places outside the critical ranges where a death is a case of its own.</summary>
+    private static readonly string[] s_deaths = ["claim_owned", "reclaim_owned", "entry_current", "handler_enter", "handler_left", "wait_reply"];
+
     [Fact]
-    public void Every_point_lies_in_a_critical_range() =>
-        Assert.Equal(MachineCode.Assemble().Points.Order(), Ranges().SelectMany(r => (string[])r[2]).Order());
+    public void Every_other_point_lies_in_a_critical_range() =>
+        Assert.Equal(MachineCode.Assemble().Points.Except(s_deaths).Order(), Ranges().SelectMany(r => (string[])r[2]).Order());
 
     [Theory]
     [InlineData(false)]
@@ -90,6 +95,16 @@ public sealed class MachineCodeTests
     }
 
     [Fact]
+    public void One_instruction_of_the_copy_touches_memory_and_its_recovery_point_is_right_behind()
+    {
+        MachineCode code = MachineCode.Assemble();
+        Instruction[] copy = [.. Listing.Decode(code).Where(i => (long)i.IP >= code.Routines[Routine.Copy]).TakeWhile(i => i.Mnemonic != Mnemonic.Ret)];
+        Instruction move = Assert.Single(copy, i => i.Mnemonic == Mnemonic.Movsb || i.MemoryBase != Register.None);
+        Assert.Equal((code.Labels["copy_move"], code.Labels["copy_fault"]), ((long)move.IP, (long)move.NextIP));
+        Assert.True(move.HasRepPrefix);
+    }
+
+    [Fact]
     public void Every_member_has_a_trampoline_of_its_own()
     {
         MachineCode code = MachineCode.Assemble();
@@ -100,7 +115,7 @@ public sealed class MachineCodeTests
     [Fact]
     public void The_fast_path_has_at_most_so_many_instructions()
     {
-        const int most = 61;                                     // raise it only with a figure in hand
+        const int most = 63;                                     // raise it only with a figure in hand
         MachineCode code = MachineCode.Assemble();
         Assert.InRange(Listing.Decode(code).Count(i => (long)i.IP >= code.Labels["call_any"] && (long)i.IP < code.Labels["nested_fs_load"]), 1, most);
     }

@@ -1,9 +1,23 @@
+using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Rpal.Hosting;
+using Rpal.Linux;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
 // Standard input: "signal N" to all, "restart NAME", "lost NAME", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
+// Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before).
+Confinement.EnterIfAsked(args);
+if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
+{
+    const int anonymousFixed = MapFlags.Private | MapFlags.Anonymous | MapFlags.FixedNoreplace;
+    nint at = nint.Parse(address, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    if (Sys.Mmap(at, 4096, Prot.Read, anonymousFixed, -1, 0) != at)
+    {
+        return 3;
+    }
+}
+
 using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write);
 var events = new EventWriter(target);
 FamilyDefinition definition;

@@ -14,5 +14,8 @@ public sealed class CallTests
     public void Broken_contracts_give_the_documented_errors() => FamilyRun.CallerSucceeds("errors");
 
     [Fact]
+    public void Calls_work_under_Dockers_default_profile() => FamilyRun.SucceedsInContainer(MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "in-place"));
+
+    [Fact]
     public void Limits_give_the_documented_errors() => FamilyRun.CallerSucceeds("limits");
 }

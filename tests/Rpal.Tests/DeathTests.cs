@@ -53,6 +53,36 @@ public sealed class DeathTests
         Assert.Contains("told", run.Lines("caller"));
     }
 
+    [Theory]
+    [InlineData("exit", "ComputeAnnounced")]
+    [InlineData("return", "ComputeAnnounced")]
+    [InlineData("fail-fast", "ComputeAnnounced")]
+    [InlineData("throw", "ComputeAnnounced")]
+    [InlineData("15", "ComputeAnnounced")]
+    [InlineData("10", "ComputeAnnounced")]
+    [InlineData("exit", "SleepAnnounced")]
+    [InlineData("15", "SleepAnnounced")]
+    public void A_caller_that_ends_inside_a_handler_hands_back_what_it_borrowed(string way, string deed)
+    {
+        string flag = Path.GetTempFileName();
+        File.Delete(flag);
+        try
+        {
+            using var run = FamilyRun.Start(
+                MemberSpec.Serves("work", 3), MemberSpec.Scenario("dying", "dies-inside", way, deed, "300", "2"), MemberSpec.Scenario("other", "goes-on-after", flag, "3"));
+            run.WaitForLine("dying", "inside");
+            run.WaitForExit("dying");
+            File.WriteAllText(flag, "");
+            run.WaitForEnd("other", "work");
+            run.Expect(run.ExitOf("other") == new Exit(0, 0), "the other caller's end");
+            run.Expect(run.ExitOf("work") == new Exit(0, 0), "the callee's end");
+        }
+        finally
+        {
+            File.Delete(flag);
+        }
+    }
+
     private static FamilyRun Run(MemberSpec victim, MemberSpec caller)
     {
         using var run = FamilyRun.Start(victim, MemberSpec.Serves("work"), caller);

@@ -15,7 +15,7 @@ internal sealed class MemberStarts(MemberDefinition definition)
         Family family = Family.GetOrCreate();
         long begin = Stopwatch.GetTimestamp();
         int devNull = (int)nothing.SafeFileHandle.DangerousGetHandle();
-        Member member = Member.Start(family, definition, devNull, output.WriteEnd, devNull);
+        Member member = Member.Start(family, definition, devNull, output.WriteEnd, devNull, static _ => { });
         output.Dispose();
         using var reader = new StreamReader(pipe);
         string text = reader.ReadToEnd();

@@ -48,7 +48,7 @@ internal static class PsCommand
         if (status.Services.Count > 0)
         {
             Table services = Tables.Create("service", "member", "state", "ready", "foreign", "own", "dead", "waiting", "lazy switches", "in place", "evictions");
-            foreach (ServiceStatus s in status.Services)
+            foreach (ServiceInfo s in status.Services)
             {
                 services.AddRow(Markup.Escape(s.Name), Markup.Escape(s.Member), State(s.State), $"{s.Receivers.Ready}", $"{s.Receivers.Foreign}", $"{s.Receivers.Own}", $"{s.Receivers.Dead}",
                     $"{s.Waiting}", $"{s.LazySwitches}", $"{s.InPlaceCalls}", $"{s.Evictions}");

@@ -56,13 +56,14 @@ internal static class RunCommand
             HelpName = "WHAT",
             CustomParser = r => Choose(r, FamilyFile.OnHostExit),
         };
+        var trace = new Option<bool>("--trace-members") { Description = "Even a member killed by SIGKILL hands back what it borrowed; costs 10 to 70 us a signal" };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
         var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, ready, line, notice, ended, restarting, givenUp, summary" };
 
         var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
         {
-            file, grace, restart, limit, onHostExit, noPrefix, noColor, json, programs,
+            file, grace, restart, limit, onHostExit, trace, noPrefix, noColor, json, programs,
         };
         command.SetAction(async parsed =>
         {
@@ -72,6 +73,7 @@ internal static class RunCommand
                 return defined with
                 {
                     OnHostExit = parsed.GetValue(onHostExit) ?? defined.OnHostExit,
+                    TraceMembers = parsed.GetValue(trace) || defined.TraceMembers,
                     Members = [.. defined.Members.Select(m => m with { Restart = parsed.GetValue(restart) ?? m.Restart, RestartLimit = parsed.GetValue(limit) ?? m.RestartLimit })],
                 };
             }

@@ -1,5 +1,6 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
 
 namespace Rpal.Hosting.Broker;
 
@@ -12,7 +13,7 @@ namespace Rpal.Hosting.Broker;
 /// published: a trampoline reads one address, then the record behind it. Used by the member's broker thread only.
 /// <code>
 /// program: rt_sigaction(SIGTERM, h) ─► broker: publish record h ─► agent: rt_sigaction(SIGTERM, trampoline)
-/// SIG_DFL and SIG_IGN go to the kernel as they are, so that children inherit them
+/// SIG_IGN goes to the kernel as it is, so that children inherit it; SIG_DFL too unless it ends the process: exec makes a handler the default again
 /// </code></remarks>
 internal sealed unsafe class SignalActions
 {
@@ -57,7 +58,7 @@ internal sealed unsafe class SignalActions
         foreach (int signal in Catchable())
         {
             KernelSigaction* record = Publish(signal, OldActions[signal]);
-            if (IsFunction(record->Handler) || signal == Signal.SIGSYS)
+            if (IsOurs(signal, *record))
             {
                 NewActions[signal] = Trampoline(signal, record);
                 Steps[count++] = Step(signal, &NewActions[signal], null);
@@ -105,7 +106,7 @@ internal sealed unsafe class SignalActions
             return -(int)Errno.ESRCH;
         }
 
-        bool handled = IsFunction(wanted.Handler) || signal == Signal.SIGSYS;
+        bool handled = IsOurs(signal, wanted);
         NewActions[signal] = handled ? Trampoline(signal, Publish(signal, wanted)) : wanted;
         Steps[0] = Step(signal, &NewActions[signal], null);
         nint r = AskAgent(1);
@@ -135,7 +136,10 @@ internal sealed unsafe class SignalActions
         return step;
     }
 
-    private static bool IsFunction(nint handler) => handler is not (0 or 1);
+    /// <summary>Whether the trampoline stands before the action: a handler, or a default that ends the process, which the host is told of first.</summary>
+    private static bool IsOurs(int signal, in KernelSigaction action) => signal == Signal.SIGSYS
+        || action.Handler is not (SignalHandler.Default or SignalHandler.Ignore)
+        || (action.Handler == SignalHandler.Default && (SystemCall.EndsProcess >> (signal - 1) & 1) != 0);
 
     private KernelSigaction* Publish(int signal, KernelSigaction action)
     {

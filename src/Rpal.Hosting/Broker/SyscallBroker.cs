@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
@@ -13,6 +14,7 @@ namespace Rpal.Hosting.Broker;
 /// <remarks>
 /// <code>
 /// member thread: mmap(NULL, …) ──seccomp──► broker: maps at an address of the member's slot ──► the address, as mmap's result
+/// at a fixed address, munmap: continued in the slot; outside the kernel's errors for what lies beyond the address space
 /// forked child of a member (not exec'd yet): continued in its own kernel context
 /// process that shares the memory (vfork, clone): placed in the slot as well, all else continued
 /// </code>
@@ -23,6 +25,9 @@ internal sealed unsafe class SyscallBroker
 {
     private const int PathProbeBytes = 64;
 
+    /// <summary>O_ACCMODE.</summary>
+    private const int AccessMode = 3;
+
     /// <summary>PIDFD_THREAD, Linux 6.9.</summary>
     private const uint PidfdThread = 0x80;
 
@@ -30,14 +35,18 @@ internal sealed unsafe class SyscallBroker
     private readonly SlotSpace _space;
     private readonly byte[] _executable;
     private readonly SignalActions _actions;
-    private readonly ServiceDirectory _directory;
+    private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
+    private readonly MappingBudget _mappings;
+    private readonly Action<string> _tell;
+    private string? _notice;
+    private bool _toldFull, _toldFixed;
     private readonly Lock _lock = new();
     private bool _ended;
     private readonly long* _question = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(sizeof(long));
 
-    public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, ServiceDirectory directory)
+    public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family, Action<string> tell)
     {
         _listener = listener;
         _pid = pid;
@@ -45,7 +54,9 @@ internal sealed unsafe class SyscallBroker
         _space = space;
         _executable = Encoding.UTF8.GetBytes(executable);
         _member = member;
-        _directory = directory;
+        _family = family;
+        _mappings = family.Mappings;
+        _tell = tell;
         _actions = new SignalActions(member);
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
     }
@@ -108,8 +119,13 @@ internal sealed unsafe class SyscallBroker
             {
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
-
             NoteInFlight(0);
+
+            if (_notice is { } text)
+            {
+                _notice = null;
+                _tell(text);                                     // now that the member has its answer: the operator's terminal may be slow
+            }
         }
 
         _ = Sys.Close(_listener);
@@ -139,11 +155,17 @@ internal sealed unsafe class SyscallBroker
             switch ((long)notif.Data.Number)
             {
                 case SyscallNumber.Mmap:
-                    return Map(tid, isMember, a);
+                    return ((int)a[3] & (MapFlags.Fixed | MapFlags.FixedNoreplace)) == 0 ? Map(tid, isMember, a)
+                        : _space.Contains((nint)a[0], (nint)a[1]) ? Continue(ref response)
+                        : RefuseFixed((nint)a[0], (nint)a[1]);
+                case SyscallNumber.Munmap:
+                    return _space.Contains((nint)a[0], (nint)a[1]) ? Continue(ref response) : -(int)Errno.EINVAL;
                 case SyscallNumber.Mremap:
                     return Remap(a, ref response);
                 case SyscallNumber.Shmat:
-                    return a[1] == 0 ? AttachShared(a) : Continue(ref response);
+                    return a[1] == 0 ? AttachShared(a)
+                        : _space.Contains((nint)a[1], Math.Max(SharedMemorySize((int)a[0]), 0)) ? Continue(ref response)
+                        : -(int)Errno.EINVAL;
                 case SyscallNumber.Readlink:
                     return ReadLink(a[0], a[1], a[2], ref response);
                 case SyscallNumber.Readlinkat:
@@ -153,6 +175,9 @@ internal sealed unsafe class SyscallBroker
                     return signal >= (int)HostCall.Attach ? Call((HostCall)signal, a)
                         : _actions.Change(signal, (nint)a[1], (nint)a[2], a[3]) is { } done ? done
                         : Continue(ref response);
+                case SyscallNumber.ExitGroup:
+                    _ = isMember ? StandBy() : 0;
+                    return Continue(ref response);
                 default:
                     return Continue(ref response);
             }
@@ -187,7 +212,7 @@ internal sealed unsafe class SyscallBroker
         int fd = -1;
         if ((flags & MapFlags.Anonymous) == 0)
         {
-            fd = Descriptor((int)a[4], tid, isMember, prot, flags);
+            fd = Descriptor((int)a[4], tid, isMember);
             if (fd < 0)
             {
                 return fd;
@@ -198,16 +223,7 @@ internal sealed unsafe class SyscallBroker
         {
             Placed++;
             long offset = (long)a[5];
-            if (hint != 0 && _space.Contains(hint, (long)length))
-            {
-                nint r = MapAt(hint & ~4095, length, prot, flags, fd, offset);
-                if (r != -(int)Errno.EEXIST)
-                {
-                    return r;
-                }
-            }
-
-            return _space.Place((long)length, where => MapAt((nint)where, length, prot, flags, fd, offset));
+            return Place(hint & ~4095, (nint)length, where => MapAt((nint)where, length, prot, flags, fd, offset));
         }
         finally
         {
@@ -216,6 +232,64 @@ internal sealed unsafe class SyscallBroker
                 _ = Sys.Close(fd);
             }
         }
+    }
+
+    /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
+    private nint Place(long hint, long length, Func<long, nint> map)
+    {
+        if (!_mappings.Allows(_space.HasFewerMappingsThan))
+        {
+            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            return -(int)Errno.ENOMEM;
+        }
+
+        if (hint != 0 && _space.Contains(hint, length))
+        {
+            nint wished = map(hint);
+            if (wished >= 0)
+            {
+                _space.Took(wished, length);
+            }
+
+            if (wished != -(int)Errno.EEXIST)
+            {
+                return wished;
+            }
+        }
+
+        nint r = _space.Place(length, map);
+        if (r == -(int)Errno.ENOMEM)
+        {
+            NoteShortage(length);
+        }
+
+        return r;
+    }
+
+    private void NoteShortage(long length)
+    {
+        const long plausibleBytes = 1L << 46;                    // more than that nobody has anywhere
+        if (!_space.IsFull)
+        {
+            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+        }
+        else if (!_toldFull && length is > 0 and < plausibleBytes)
+        {
+            _toldFull = true;
+            (int mappings, long bytes) = _space.Usage();
+            _notice = $"mmap of {length} bytes fails (ENOMEM): no room in its slot of {FamilyLayout.SlotBytes >> 30} GiB, where {mappings} mappings take {bytes >> 30} GiB. The slot's size is fixed; reserve less (for .NET: DOTNET_GCRegionRange, DOTNET_GCHeapHardLimit).";
+        }
+    }
+
+    private nint RefuseFixed(long address, long length)
+    {
+        if (!_toldFixed)
+        {
+            _toldFixed = true;
+            _notice = $"mmap of {length} bytes at the fixed address 0x{address:x} fails (ENOMEM): it lies outside its slot, 0x{_space.Base:x} to 0x{_space.Base + FamilyLayout.SlotBytes:x}. Programs that need fixed addresses (AddressSanitizer, for example) cannot be members.";
+        }
+
+        return -(int)Errno.ENOMEM;
     }
 
     /// <summary>mmap(2) at an address where nothing lies yet. MAP_SHARED_VALIDATE refuses flags that the file does not know, MAP_FIXED_NOREPLACE
@@ -239,7 +313,7 @@ internal sealed unsafe class SyscallBroker
 
     /// <summary>The caller's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
     /// <remarks>A main thread that has ended before its process has no descriptors any more: then the calling thread's own are asked.</remarks>
-    private int Descriptor(int fd, int tid, bool isMember, int prot, int flags)
+    private int Descriptor(int fd, int tid, bool isMember)
     {
         if (isMember)
         {
@@ -261,9 +335,31 @@ internal sealed unsafe class SyscallBroker
             }
         }
 
-        bool writes = (prot & Prot.Write) != 0 && (flags & 3) != MapFlags.Private;
-        int own = Sys.Open($"/proc/{tid}/fd/{fd}", (writes ? OpenFlags.ReadWrite : OpenFlags.ReadOnly) | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
-        return own == -(int)Errno.ENOENT ? -(int)Errno.EBADF : own;
+        return Reopen(tid, fd);
+    }
+
+    /// <summary>With the access that the member's own descriptor has: it decides what may be mapped, also by mprotect later.</summary>
+    private static int Reopen(int tid, int fd)
+    {
+        string? line;
+        try
+        {
+            line = File.ReadLines($"/proc/{tid}/fdinfo/{fd}").FirstOrDefault(l => l.StartsWith("flags:", StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            line = null;                                         // no such descriptor, or its owner has just ended
+        }
+
+        if (line is null)
+        {
+            return -(int)Errno.EBADF;
+        }
+
+        int flags = Convert.ToInt32(line[6..].Trim(), 8), access = flags & AccessMode;
+        return (flags & OpenFlags.Path) != 0
+            ? -(int)Errno.EBADF
+            : Sys.Open($"/proc/{tid}/fd/{fd}", access | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
     }
 
     private nint Remap(ulong* a, ref SeccompNotifResponse response)
@@ -271,7 +367,17 @@ internal sealed unsafe class SyscallBroker
         nint old = (nint)a[0];
         nuint oldLength = (nuint)a[1], newLength = (nuint)a[2];
         int flags = (int)a[3];
-        bool inPlace = !_space.Contains(old, 0) || ((long)newLength >= 0 && _space.Contains(old, (long)newLength));
+        if (!_space.Contains(old, (nint)oldLength))
+        {
+            return -(int)Errno.EFAULT;
+        }
+
+        if ((flags & MremapFlags.Fixed) != 0 && !_space.Contains((nint)a[4], (nint)newLength))
+        {
+            return -(int)Errno.EINVAL;
+        }
+
+        bool inPlace = _space.Contains(old, (nint)newLength);
         if ((flags & MremapFlags.MayMove) == 0 && !inPlace)
         {
             return -(int)Errno.ENOMEM;                           // the kernel would let it grow into the next slot
@@ -284,7 +390,7 @@ internal sealed unsafe class SyscallBroker
         }
 
         nint r = inPlace && (flags & MremapFlags.DontUnmap) == 0 ? Sys.Mremap(old, oldLength, newLength, 0, 0) : -(int)Errno.ENOMEM;
-        return r != -(int)Errno.ENOMEM ? r : _space.Place((long)newLength, where =>
+        return r != -(int)Errno.ENOMEM ? r : Place(0, (nint)newLength, where =>
         {
             nint reserved = Sys.Mmap((nint)where, newLength, Prot.None, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
             if (reserved < 0)
@@ -306,7 +412,7 @@ internal sealed unsafe class SyscallBroker
     {
         int id = (int)a[0], flags = (int)a[2];
         long size = SharedMemorySize(id);
-        return size < 0 ? (nint)size : _space.Place(size, where =>
+        return size < 0 ? (nint)size : Place(0, size, where =>
         {
             nint r = Sys.Shmat(id, (nint)where, flags);
             return r == -(int)Errno.EINVAL ? -(int)Errno.EEXIST : r;     // shmat says EINVAL for an occupied address
@@ -360,13 +466,21 @@ internal sealed unsafe class SyscallBroker
         return Continue(ref response);
     }
 
+    /// <summary>The process is about to end: what its threads execute for others is brought home first.</summary>
+    private nint StandBy()
+    {
+        _ = _member->Attached != 0 && ExitWatch.Begin(_family, _member->Index, _pid);
+        return 0;
+    }
+
     private readonly int _hostPid = Environment.ProcessId;
 
     private nint Call(HostCall call, ulong* a) => call switch
     {
         HostCall.Attach => _actions.Attach(),
-        HostCall.RegisterService => _directory.Register(_member->Index, (nint)a[1]),
-        HostCall.SetServiceState => _directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
+        HostCall.Dying => StandBy(),
+        HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
+        HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
         _ => -(int)Errno.EINVAL,
     };
 }

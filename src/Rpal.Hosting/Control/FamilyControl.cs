@@ -16,7 +16,7 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
         long[] memory = SlotMemory.Read();
         return await thread.AskAsync(() =>
         {
-            List<ServiceStatus> services = ServiceReport.Read(slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
+            List<ServiceInfo> services = ServiceReport.Read(slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
             return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
         }).ConfigureAwait(false);
     }

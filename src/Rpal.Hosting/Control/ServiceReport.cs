@@ -7,9 +7,9 @@ namespace Rpal.Hosting.Control;
 internal static unsafe class ServiceReport
 {
     /// <param name="memberOf">The member's name by slot, or null.</param>
-    public static List<ServiceStatus> Read(Func<int, string?> memberOf)
+    public static List<ServiceInfo> Read(Func<int, string?> memberOf)
     {
-        List<ServiceStatus> services = [];
+        List<ServiceInfo> services = [];
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
         {
             ServiceEntry* e = FamilyHeader.Service(i);
@@ -26,7 +26,7 @@ internal static unsafe class ServiceReport
     }
 
     /// <remarks>Columns to come from the time accounts: calls, donated cycles; and the lazy switches by cause.</remarks>
-    private static ServiceStatus One(ServiceEntry* e, string name, string member, ServiceState state, int slot)
+    private static ServiceInfo One(ServiceEntry* e, string name, string member, ServiceState state, int slot)
     {
         int[] counts = new int[(int)ReceiverState.Dead + 1];
         ulong lazy = 0, inPlace = 0, evictions = 0;
@@ -48,7 +48,7 @@ internal static unsafe class ServiceReport
         }
 
         int Of(ReceiverState s) => counts[(int)s];
-        return new ServiceStatus(name, member, state == ServiceState.Enabled ? "enabled" : "disabled",
+        return new ServiceInfo(name, member, state == ServiceState.Enabled ? "enabled" : "disabled",
             new ReceiverCounts(Of(ReceiverState.Ready), Of(ReceiverState.Foreign), Of(ReceiverState.Own), Of(ReceiverState.Dead), Of(ReceiverState.Init) + Of(ReceiverState.Stopped)),
             (long)lazy, (long)inPlace, (long)evictions, (int)e->Waiters);
     }

@@ -20,11 +20,11 @@ internal static unsafe class MemberTask
 
     /// <summary>The calling thread must live as long as the member: the member gets its parent death signal when it ends (PR_SET_PDEATHSIG).</summary>
     /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
-    public static Started Start(string name, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
+    public static Started Start(string name, int slot, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
     {
         using var memory = new TaskMemory();
         var steps = new Steps();
-        SockFilter[] filter = SlotFilter.Build();
+        SockFilter[] filter = SlotFilter.Build(slot);
         fixed (SockFilter* instructions = filter)
         {
             SockFprog* program = memory.Allocate<SockFprog>(SockFprog.SizeBytes);
@@ -45,7 +45,7 @@ internal static unsafe class MemberTask
             steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
             steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !MayFilter(), skip: MayFilter());
             int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);
-            steps.Add("own descriptors", SyscallNumber.Unshare, CloneFiles);
+            steps.Add("own descriptors", SyscallNumber.CloseRange, unchecked((nint)uint.MaxValue), unchecked((nint)uint.MaxValue), CloseRangeUnshare);     // unshare(2) needs CAP_SYS_ADMIN under Docker's default profile
             steps.Add("standard input", SyscallNumber.Dup2, stdin, 0);
             steps.Add("standard output", SyscallNumber.Dup2, stdout, 1);
             steps.Add("standard error", SyscallNumber.Dup2, stderr, 2);
@@ -116,7 +116,8 @@ internal static unsafe class MemberTask
         return word == SpawnBlock.Started;
     }
 
-    private const int CloneFiles = 0x400;
+    /// <summary>close_range(2), CLOSE_RANGE_UNSHARE.</summary>
+    private const int CloseRangeUnshare = 2;
 
     private static uint ListenerFlags() =>
         SeccompFlags.NewListener | (KernelVersion.Current >= new Version(5, 19) ? SeccompFlags.WaitKillableRecv : 0);

@@ -3,40 +3,98 @@ using Rpal.Machine.Blocks;
 
 namespace Rpal.Hosting.Loading;
 
-/// <summary>Places a member's mappings in its slot. The kernel's own map is the truth; this only chooses candidates.</summary>
+/// <summary>Places a member's mappings in its slot: first fit, so that a member that maps and unmaps for ever stays low.</summary>
 /// <remarks><code>
 /// slot + 0        the program          slot + 4 GiB    its interpreter
-/// slot + 8 GiB    main thread's stack  slot + 16 GiB   everything mapped without an address, upwards
+/// slot + 8 GiB    main thread's stack  slot + 16 GiB   everything mapped without an address:
+///
+///   16 GiB │ small, first fit upwards ►                      ◄ large (1 GiB and more), from the top downwards │ 512 GiB
 /// </code>
-/// The cursor only moves up; at the slot's end it starts again in the gaps that /proc/self/maps shows. Used by one thread.
-/// </remarks>
+/// Large ones are a collector's reservations: apart from the small ones they leave and find gaps of their own size. From 2 MiB on addresses
+/// are aligned for huge pages.
+/// <para>
+/// The kernel's own map is the truth. The host does not see munmap, so the list of gaps may miss some; it is read anew when as many
+/// mappings were placed as the last reading looked at (so a placement pays for one looked at, on average), or when nothing fits. A gap
+/// that is none any more, because the member mapped there itself, is found out by MAP_FIXED_NOREPLACE. Used by one thread.
+/// </para></remarks>
 internal sealed class SlotSpace
 {
     public const long InterpreterOffset = 1L << 32, StackOffset = 2L << 32, ArenaOffset = 4L << 32;
 
+    /// <summary>Placements after which the gaps are read anew, when the slot has fewer mappings than that.</summary>
+    public const int RefreshPlacements = 256;
+
+    /// <summary>Mappings from this size on lie at the top.</summary>
+    public const long LargeBytes = 1L << 30;
+
     private const long HugePageBytes = 2 << 20, PageBytes = 4096;
 
-    /// <summary>Collisions with mappings made at fixed addresses before the gaps are looked up.</summary>
-    private const int CollisionLimit = 64;
+    /// <summary>Collisions with mappings made at fixed addresses before the gaps are read anew, and before it is given up.</summary>
+    private const int CollisionsBeforeRefresh = 4, CollisionLimit = 64;
 
     private readonly long _start, _end;
-    private long _cursor, _gapEnd;
+    private readonly Reader _read;
+    private readonly GapList _gaps = new();
+    private readonly List<(long Start, long End)> _taken = [];
+    private long _placedSince, _refreshAt = RefreshPlacements;
+
+    /// <summary>Adds the mappings that touch a range, in order, and says how many it looked at.</summary>
+    public delegate int Reader(long start, long end, List<(long Start, long End)> into);
 
     public SlotSpace(int slot)
+        : this(slot, AddressMap.Read)
+    {
+    }
+
+    /// <param name="slot">Its index.</param>
+    /// <param name="read">The kernel's map.</param>
+    public SlotSpace(int slot, Reader read)
     {
         Base = FamilyLayout.Slot(slot);
-        _start = _cursor = Base + ArenaOffset;
-        _end = _gapEnd = Base + FamilyLayout.SlotBytes;
+        _start = Base + ArenaOffset;
+        _end = Base + FamilyLayout.SlotBytes;
+        _read = read;
+        _gaps.Reset(_start, _end, []);
     }
 
     public long Base { get; }
 
+    /// <summary>How often the kernel's map was read.</summary>
+    public long Refreshes { get; private set; }
+
+    /// <summary>The last <see cref="Place"/> found no gap, as the kernel's map was then.</summary>
+    public bool IsFull { get; private set; }
+
+    /// <summary>Mappings without an address, and bytes of them, from the kernel's map.</summary>
+    public (int Mappings, long Bytes) Usage()
+    {
+        Refresh();
+        return (_taken.Count, _taken.Sum(t => t.End - t.Start));
+    }
+
+    /// <summary>The kernel is asked only when what was placed since could make so many.</summary>
+    public bool HasFewerMappingsThan(int count) => _taken.Count + _placedSince < count || Usage().Mappings < count;
+
+    /// <exception cref="MemberStartException">Something lies in the slot already.</exception>
+    public void RequireEmpty(string member)
+    {
+        _ = AddressMap.Read(Base, _end, _taken);
+        if (_taken.Count > 0 && AddressMap.Line(Base, _end) is { } line)
+        {
+            throw new MemberStartException(125, $"{member}: its slot, 0x{Base:x} to 0x{_end:x}, is not empty: something in the host has mapped memory there ({string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))}).");
+        }
+    }
+
     public bool Contains(long address, long length) => address >= Base && length >= 0 && address <= _end - length;
+
+    /// <summary>Something was mapped there without <see cref="Place"/>.</summary>
+    public void Took(long address, long length) => _gaps.Take(address, address + RoundUp(length, PageBytes));
 
     /// <summary>Maps with <paramref name="map"/> at an address of this slot: it gets a candidate and must not replace anything.</summary>
     /// <returns>What <paramref name="map"/> returned: the address or -errno; -ENOMEM when the slot is full.</returns>
     public nint Place(long length, Func<long, nint> map)
     {
+        IsFull = false;
         if (length == 0)
         {
             return -(int)Errno.EINVAL;
@@ -44,84 +102,65 @@ internal sealed class SlotSpace
 
         if (length < 0 || length > _end - _start)                // a size_t above 2^63 arrives as negative
         {
+            IsFull = true;
             return -(int)Errno.ENOMEM;
         }
 
-        long size = (length + PageBytes - 1) & -PageBytes;
+        long size = RoundUp(length, PageBytes);
         long align = size >= HugePageBytes ? HugePageBytes : PageBytes;
-        for (int tries = 0; tries < CollisionLimit; tries++)
+        bool fresh = _placedSince >= _refreshAt;
+        if (fresh)
         {
-            long candidate = (_cursor + align - 1) & -align;
-            if (candidate > _gapEnd - size && !NextGap(size, align, out candidate))
+            Refresh();
+        }
+
+        for (int collisions = 0; collisions < CollisionLimit;)
+        {
+            if ((size >= LargeBytes ? _gaps.Highest(size, align) : _gaps.Lowest(size, align)) is not { } candidate)
             {
-                return -(int)Errno.ENOMEM;
+                if (fresh)
+                {
+                    IsFull = true;
+                    break;
+                }
+
+                Refresh();
+                fresh = true;
+                continue;
             }
 
             nint r = map(candidate);
-            if (r != -(int)Errno.EEXIST)
+            if (r < 0 && r != -(int)Errno.EEXIST)
             {
-                if (r >= 0)
-                {
-                    _cursor = candidate + size;
-                }
-
                 return r;
             }
 
-            _gapEnd = _cursor;                                   // something lies there: look the gaps up
+            _gaps.Take(candidate, candidate + size);
+            if (r >= 0)
+            {
+                _placedSince++;
+                return r;
+            }
+
+            if (++collisions == CollisionsBeforeRefresh && !fresh)
+            {
+                Refresh();
+                fresh = true;
+            }
         }
 
         return -(int)Errno.ENOMEM;
     }
 
-    /// <summary>The first gap that is large enough, from the cursor on and then from the start.</summary>
-    private bool NextGap(long size, long align, out long candidate)
+    private void Refresh()
     {
-        List<(long Start, long End)> gaps = Gaps();
-        foreach (long from in (ReadOnlySpan<long>)[_cursor, _start])
-        {
-            foreach ((long start, long end) in gaps)
-            {
-                candidate = (Math.Max(start, from) + align - 1) & -align;
-                if (candidate <= end - size)
-                {
-                    _gapEnd = end;
-                    return true;
-                }
-            }
-        }
-
-        candidate = 0;
-        return false;
+        _taken.Clear();
+        int looked = _read(_start, _end, _taken);
+        _gaps.Reset(_start, _end, _taken);
+        _refreshAt = Math.Max(RefreshPlacements, looked);
+        _placedSince = 0;
+        Refreshes++;
     }
 
-    private List<(long, long)> Gaps()
-    {
-        List<(long, long)> gaps = [];
-        long free = _start;
-        foreach (string line in File.ReadLines("/proc/self/maps"))
-        {
-            int dash = line.IndexOf('-'), space = line.IndexOf(' ');
-            long start = long.Parse(line.AsSpan(0, dash), System.Globalization.NumberStyles.HexNumber);
-            long end = long.Parse(line.AsSpan(dash + 1, space - dash - 1), System.Globalization.NumberStyles.HexNumber);
-            if (end <= _start || start >= _end)
-            {
-                continue;
-            }
-
-            if (start > free)
-            {
-                gaps.Add((free, start));
-            }
-
-            free = Math.Max(free, end);
-        }
-
-        if (free < _end)
-        {
-            gaps.Add((free, _end));
-        }
-
-        return gaps;
-    }
+    private static long RoundUp(long length, long unit) => (length + unit - 1) & -unit;
 }

@@ -19,7 +19,7 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
         Member member;
         try
         {
-            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd,
+            member = Member.Start(family, definition, devNull, output.WriteEnd, error.WriteEnd, text => observer.Notice(definition.Name, text),
                 (slot, task) => keeper?.Hand(definition, slot, task.Pid, [task.Listener, task.Pidfd, output.ReadEnd, error.ReadEnd]));
         }
         finally

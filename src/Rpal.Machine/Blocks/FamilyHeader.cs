@@ -8,14 +8,14 @@ namespace Rpal.Machine.Blocks;
 ///  16 directory sequence u32 (futex: bumped by the host at every change of the directory)
 ///  20 spin limit, cycles u32                  24 TSC ticks per second u64
 ///  32 code base u64       40 code length u64  48 routine addresses u64[32]
-/// 304 inject signal u32   308 zero            312 point hits u32[64]
+/// 304 inject signal u32   308 kill word u32   312 point hits u32[64]
 /// 568 address of each member's signal trampoline u64[40]
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct FamilyHeader
 {
     public const int SizeBytes = 4096;
-    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, PointHitsOffset = 312, PointCapacity = 64;
+    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64;
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;
@@ -27,6 +27,10 @@ internal unsafe struct FamilyHeader
     [FieldOffset(40)] public long CodeLengthBytes;
     [FieldOffset(RoutinesOffset)] public fixed long Routines[32];
     [FieldOffset(InjectSignalOffset)] public uint InjectSignal;
+
+    /// <summary>Injection builds: (member + 1) &lt;&lt; shift | (point + 1), kill points from <see cref="PointCapacity"/> on; whoever of that member passes the point next kills its process there and zeroes this.</summary>
+    [FieldOffset(KillWordOffset)] public uint KillWord;
+    public const byte KillWordMemberShift = 16;
     [FieldOffset(PointHitsOffset)] public fixed uint PointHits[PointCapacity];
 
     [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];

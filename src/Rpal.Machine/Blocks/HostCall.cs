@@ -16,6 +16,9 @@ internal enum HostCall
 
     /// <summary>Change an own service's state. Arguments: index, <see cref="ServiceState"/>; Free only when it is Gone; the caller has stopped its receivers. Answers 0, or -EPERM, -EINVAL.</summary>
     SetServiceState = 0x5250_0003,
+
+    /// <summary>A signal is about to end the process: bring home whoever runs foreign on its threads. Argument: the signal. From the trampoline.</summary>
+    Dying = 0x5250_0004,
 }
 
 /// <summary>Argument of <see cref="HostCall.RegisterService"/>.</summary>

@@ -20,6 +20,7 @@ internal enum MemberState : uint
 /// <code>
 ///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32   28 agent ready u32 (futex)
 ///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
+///  56 generation u64 (the how-manieth start of the family this is; set before the state says Running, never the same twice)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
 /// 1024 action records, 32 bytes each: handler, flags, restorer, mask
 /// 40960 the agent's steps, 64 bytes each; 49152 and 53248 actions that they read and write. Here and not in the host's own
@@ -30,7 +31,7 @@ internal unsafe struct MemberBlock
 {
     public const int SizeBytes = 0x1_0000;
     public const int
-        PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
+        IndexOffset = 12, PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
         ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
     /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
@@ -41,7 +42,7 @@ internal unsafe struct MemberBlock
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;
-    [FieldOffset(12)] public int Index;
+    [FieldOffset(IndexOffset)] public int Index;
     [FieldOffset(PidOffset)] public int Pid;
     [FieldOffset(StateOffset)] public MemberState State;
     [FieldOffset(24)] public uint Attached;
@@ -49,6 +50,7 @@ internal unsafe struct MemberBlock
     [FieldOffset(AgentWordOffset)] public uint AgentWord;
     [FieldOffset(AgentStepsOffset)] public SystemCallStep* AgentSteps;
     [FieldOffset(AgentStepCountOffset)] public long AgentStepCount;
+    [FieldOffset(56)] public ulong Generation;
     [FieldOffset(ActionsOffset)] public fixed long Actions[65];
 
     public static MemberBlock* At(int index) => (MemberBlock*)FamilyLayout.MemberArea(index);

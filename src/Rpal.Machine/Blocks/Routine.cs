@@ -34,5 +34,8 @@ internal enum Routine
     /// <summary>rt_sigreturn, as SA_RESTORER wants it.</summary>
     Restorer,
 
+    /// <summary><c>nuint copy(void* to, void* from, nuint bytes)</c>: bytes not copied, because memory was not there.</summary>
+    Copy,
+
     Count,
 }

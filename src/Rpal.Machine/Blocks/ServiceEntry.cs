@@ -8,7 +8,7 @@ internal enum ServiceState : uint
     /// <summary>Entry not in use.</summary>
     Free = 0,
 
-    /// <summary>Registered; its methods are being added.</summary>
+    /// <summary>Registered, but lets no call in: its methods are being added, or its owner disabled it. Calls wait.</summary>
     Disabled = 1,
 
     /// <summary>Can be called.</summary>
@@ -21,7 +21,7 @@ internal enum ServiceState : uint
 /// <summary>One service in the family's directory. Written by the host, the receiver list by the owner before it enables.</summary>
 /// <remarks><code>
 ///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice)
-/// 32 waiting senders u32 (any sender adds and takes)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
+/// 32 waiters u32 (1: some sender may wait; it says so, and whoever frees a receiver takes it back)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
 /// 64 name u8[96], UTF-8   160 zero   256 receivers u64[64]
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]

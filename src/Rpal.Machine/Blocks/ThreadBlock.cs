@@ -14,10 +14,12 @@ namespace Rpal.Machine.Blocks;
 ///                32 tid i32   36 pid i32   40 member u64   48 inject countdown u32   52 inject reload u32
 /// sender         64 rsp u64   72 fs u64   80 own receiver u64   88 reply u32   92 spin budget u32
 ///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 index u32   116 CPU of whom it waits for u32
+///               120 service whose receivers it waits for u64, or 0
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
 /// counters      192 signals queued again u64
 ///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the registration)
+///               768 copying u64 (generation of the member from or to whose memory it copies now, or 0; read by the host before it reclaims a slot)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ThreadBlock
@@ -50,8 +52,10 @@ internal unsafe struct ThreadBlock
     [FieldOffset(104)] public byte* ErrorText;
     [FieldOffset(112)] public int Index;
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
+    [FieldOffset(120)] public ServiceEntry* WaitsFor;
     [FieldOffset(LastReceiverOffset)] public fixed long LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 
     [FieldOffset(RequeuedOffset)] public ulong Requeued;
+    [FieldOffset(768)] public ulong Copying;
 }

@@ -43,14 +43,14 @@ internal sealed partial class Emitter
         c.je(L("not_met"));
 
         Begin(Routine.Call, "call");
-        EmitClaim("not_ready");                                  // before anything is stored: a locked instruction waits for every store
+        EmitClaim("claim", "not_ready");                         // before anything is stored: a locked instruction waits for every store
         PushCalleeSaved();
         c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
         Here("entry_claimed");
-        c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
         c.mov(rax, __[rsi + ReceiverBlock.RegistrationOffset]);
         c.cmp(rax, __[rdx + CallFrame.RegistrationOffset]);
         c.jne(L("wrong_registration"));
+        Point("entry_current");
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
         Point("entry_selector");                                 // rolled back up to entry_end: nothing of the receiver was touched
@@ -65,7 +65,11 @@ internal sealed partial class Emitter
 
         c.mov(rdi, rdx);
         c.mov(rbx, rsi);
+        c.mov(__dword_ptr[rsi + ReceiverBlock.InHandlerOffset], 1);
+        Point("handler_enter");
         c.call(__qword_ptr[rsi + ReceiverBlock.HandlerOffset]);
+        Point("handler_left");
+        c.mov(__dword_ptr[rbx + ReceiverBlock.InHandlerOffset], 0);
 
         Here("exit_check");
         c.cmp(rbx, Gs(ThreadBlock.CurrentOffset));
@@ -129,7 +133,7 @@ internal sealed partial class Emitter
         c.ret();
 
         Here("entry_retry");                                     // a call that was rolled back: its registers are saved
-        EmitClaim("not_ready_again");
+        EmitClaim("reclaim", "not_ready_again");
         c.jmp(L("entry_claimed"));
         Here("not_ready_again");
         PopCalleeSaved();
@@ -137,7 +141,7 @@ internal sealed partial class Emitter
         c.or(eax, (int)CallResult.NotReady);
         c.ret();
 
-        Here("wrong_registration");                                       // the receiver serves another service by now
+        Here("wrong_registration");                              // it serves another service by now, or none: SYNC receiver-refused, pairs with Receiver.Refuse in Rpal
         c.mov(rbx, rsi);
         EmitReady(rbx, "wrong_registration_given_back");
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Stopped));
@@ -145,13 +149,19 @@ internal sealed partial class Emitter
         c.ret();
     }
 
-    /// <summary>rsi = receiver: Ready becomes Foreign, or jumps with the state found in eax. Changes rcx.</summary>
-    private void EmitClaim(string notReady)
+    /// <summary>rsi = receiver, rdi = sender: Ready becomes Foreign and the sender's, or jumps with the state found in eax. Changes rcx.</summary>
+    /// <remarks>A signal between the claim and the note of whose it is takes the claim back and makes it again: so whoever finds
+    /// a receiver Foreign after a death knows by its sender whether it died with it.</remarks>
+    private void EmitClaim(string claim, string notReady)
     {
         c.mov(eax, (int)ReceiverState.Ready);
         c.mov(ecx, (int)ReceiverState.Foreign);
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
+        Point(claim + "_won");
         c.jne(L(notReady));
+        Point(claim + "_note");
+        c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
+        Point(claim + "_owned");
     }
 
     /// <summary>Off the fast path: the receiver becomes Ready, and senders that wait for one are woken. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
@@ -167,8 +177,10 @@ internal sealed partial class Emitter
     }
 
     /// <summary>rcx = service entry with waiting senders: bumps the sequence that they sleep on. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
+    /// <remarks>Killed between the two stores, it leaves the bump to the host, which makes one for every service after a death.</remarks>
     private void EmitWakeWaiters()
     {
+        c.mov(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0); // those who go on waiting say so again
         c.lea(rdi, __[rcx + ServiceEntry.ReadySequenceOffset]);
         c.@lock.inc(__dword_ptr[rdi]);
         FutexWake(int.MaxValue);

@@ -64,16 +64,19 @@ internal sealed partial class Emitter
         c.mov(rax, __[r14 + Rsp]);
         c.mov(__[rcx + 8], rax);
         c.mov(__[r14 + Rsp], rcx);
+        Here("in_place_moved");
         c.lea(rax, __[L("in_place_stub")]);
         c.mov(__[r14 + Rip], rax);
+        Here("in_place_set");
         c.jmp(L("signal_return"));
 
         // Nothing of the receiver was touched yet: as if it had not been claimed.
         Here("call_roll_back");
         c.inc(__qword_ptr[rbp + ReceiverBlock.CallsRolledBackOffset]);
-        EmitBackToSender();
         c.lea(rax, __[L("entry_retry")]);
-        c.mov(__[r14 + Rip], rax);
+        c.mov(__[r14 + Rip], rax);                               // before the block says so: who finds a dead thread here believes the block
+        EmitBackToSender();
+        KillPoint("rolled_back");
         EmitReady(rbp, "call_rolled_back");
         c.jmp(L("look_again"));
 
@@ -86,9 +89,10 @@ internal sealed partial class Emitter
         // The sender's stack and FS are in place, and this frame lies on that stack.
         Here("answer_complete");
         c.inc(__qword_ptr[rbp + ReceiverBlock.AnswersForwardOffset]);
-        EmitBackToSender();
         c.lea(rax, __[L("exit_end")]);
         c.mov(__[r14 + Rip], rax);
+        EmitBackToSender();
+        KillPoint("rolled_forward");
         c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("look_again"));
     }
@@ -128,6 +132,7 @@ internal sealed partial class Emitter
     private void EmitLazySwitch()
     {
         Here("lazy_switch");
+        KillPoint("lazy_begin");
         c.inc(__qword_ptr[rbp + ReceiverBlock.LazyOffset]);
         c.mov(rsi, __[r14 + SignalFrame.FpRegs]);
         c.mov(ecx, FxsaveBytes);
@@ -162,13 +167,22 @@ internal sealed partial class Emitter
         c.jne(L("lazy_frame_ready"));
         c.dec(__qword_ptr[r10 + Rip]);
         Here("lazy_frame_ready");
-        c.mov(__[rbp + ReceiverBlock.FrameOffset], r10);
+        KillPoint("lazy_copied");
+        c.mov(__[rbp + ReceiverBlock.FrameOffset], r10);         // from here the context survives this thread
+        KillPoint("lazy_framed");
 
-        EmitIsSynchronous("lazy_no_requeue");
+        EmitIsSynchronous("lazy_synchronous");
+        c.inc(__qword_ptr[rbp + ReceiverBlock.LazySignalsOffset]);
         EmitRequeue();
+        c.jmp(L("lazy_no_requeue"));
+        Here("lazy_synchronous");
+        c.cmp(r12d, SystemCall.SigSys);
+        c.je(L("lazy_no_requeue"));
+        c.inc(__qword_ptr[rbp + ReceiverBlock.LazyFaultsOffset]);
         Here("lazy_no_requeue");
 
         EmitBackToSender();                                      // r8 = sender
+        KillPoint("lazy_peeled");
         c.mov(eax, __dword_ptr[r8 + ThreadBlock.ReplyOffset]);
         c.and(eax, ~3);
         c.add(eax, 4);
@@ -196,16 +210,19 @@ internal sealed partial class Emitter
         // SYNC pending-gone: this exchange, then the look at the state, pairs with the host's store of Gone, then its look at Pending.
         c.mov(rax, rbx);
         c.xchg(__[rbp + ReceiverBlock.PendingOffset], rax);
+        KillPoint("lazy_pending");
         c.mov(rax, __[rbp + ReceiverBlock.HomeOffset]);
         c.mov(rax, __[rax + ThreadBlock.MemberOffset]);
         c.cmp(__dword_ptr[rax + MemberBlock.StateOffset], (int)MemberState.Running);
         c.jne(L("lazy_gone"));
 
         c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Own);
+        KillPoint("lazy_own");
         c.mov(eax, (int)ReceiverBlock.WakeNow);                  // from here the receiver's kernel thread may run on its stack
         c.xchg(__[rbp + ReceiverBlock.WakeOffset], eax);
         c.cmp(eax, (int)ReceiverBlock.WakeAsleep);
         c.jne(L("lazy_wait"));
+        KillPoint("lazy_woken");
         c.lea(rdi, __[rbp + ReceiverBlock.WakeOffset]);
         FutexWake(1);
         Here("lazy_wait");

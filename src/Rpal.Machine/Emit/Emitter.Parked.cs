@@ -39,6 +39,7 @@ internal sealed partial class Emitter
         c.jmp(L("signal_return"));
 
         Here("parked_ready");
+        KillPoint("parked_own");
         c.call(L("chain_call"));
         EmitReady(rbp, "parked_given_back");
         c.jmp(L("signal_return"));

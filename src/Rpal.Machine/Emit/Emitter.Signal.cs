@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using static Iced.Intel.AssemblerRegisters;
@@ -9,6 +10,9 @@ internal sealed partial class Emitter
     private const int SigInfoCode = SignalFrame.SiCode, SigInfoSyscall = SignalFrame.SiSyscall;
     private const int Rip = SignalFrame.Rip, Rsp = SignalFrame.Rsp, Rax = SignalFrame.Rax, Rsi = SignalFrame.Rsi;
     private const int SaNodefer = 0x40000000;
+
+    /// <summary>ZF in RFLAGS.</summary>
+    private const int ZeroFlag = 0x40;
 
     /// <summary>A trampoline per member, so that a thread that never called knows whose handlers are meant.</summary>
     private void EmitTrampolines()
@@ -29,6 +33,7 @@ internal sealed partial class Emitter
     /// <remarks>
     /// r12 = signal, r13 = siginfo, r14 = ucontext, r15 = member, rbx = this kernel thread's block, rbp = receiver.
     /// <code>
+    /// a fault of the copy, in any context ────────► its recovery point
     /// own context ───────────────────────────────► the handler that the program asked for (chain)
     /// parked, receiver Ready ► Own, chain, Ready     parked, receiver elsewhere ► keep the signal, evict
     /// foreign: in the entry range ► roll the call back, look again
@@ -39,10 +44,12 @@ internal sealed partial class Emitter
     private void EmitOnSignal()
     {
         Here("on_signal");
+        EmitRecoveryPoint();
         c.sub(rsp, 24);
         c.mov(r12d, edi);
         c.mov(r13, rsi);
         c.mov(r14, rdx);
+        Here("on_signal_known");
         c.shl(rcx, (byte)System.Numerics.BitOperations.TrailingZeroCount(FamilyLayout.MemberAreaBytes));
         c.mov(r15, FamilyLayout.MemberAreaBase);
         c.add(r15, rcx);
@@ -55,6 +62,11 @@ internal sealed partial class Emitter
         }
 
         Here("look_again");
+        c.mov(rdx, __[r14 + Rip]);
+        JumpIfBetween("claim_won", "claim_owned", "claim_taken_back");
+        JumpIfBetween("reclaim_won", "reclaim_owned", "claim_taken_back");
+        c.nop();                                                 // one label an instruction
+        Here("claims_looked_at");
         c.mov(rbp, __[rbx + ThreadBlock.CurrentOffset]);
         c.test(rbp, rbp);
         c.jne(L("maybe_foreign"));
@@ -78,6 +90,29 @@ internal sealed partial class Emitter
         c.lea(rax, __[L("not_armed")]);
         c.mov(__[r14 + Rip], rax);
         c.jmp(L("signal_return"));
+
+        // A claim without its sender's name: as if it had not been made. The compare's result is still in the flags.
+        Here("claim_taken_back");
+        c.lea(rdi, __[L("call")]);
+        c.lea(rax, __[L("reclaim_won")]);
+        c.cmp(rdx, rax);
+        c.jb(L("claim_which_note"));
+        c.lea(rdi, __[L("entry_retry")]);
+        c.lea(rax, __[L("reclaim_note")]);
+        c.jmp(L("claim_note_known"));
+        Here("claim_which_note");
+        c.lea(rax, __[L("claim_note")]);
+        Here("claim_note_known");
+        c.cmp(rdx, rax);
+        c.jae(L("claim_was_won"));
+        c.test(__dword_ptr[r14 + SignalFrame.Eflags], ZeroFlag);
+        c.je(L("claims_looked_at"));
+        Here("claim_was_won");
+        c.mov(__[r14 + Rip], rdi);
+        c.mov(rbp, __[r14 + Rsi]);
+        KillPoint("claim_take_back");
+        EmitReady(rbp, "claim_free_again");
+        c.jmp(L("claims_looked_at"));
 
         // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
         Here("maybe_parked");
@@ -161,8 +196,20 @@ internal sealed partial class Emitter
         c.add(rsp, 56);
         c.ret();
 
-        // The default action: give it back to the kernel; a fault repeats, anything else is sent again.
+        // The default action. The host first brings home whoever runs foreign on this process's threads; then the kernel gets it
+        // back: a fault repeats, anything else is sent again. In a forked child the host call does nothing.
         Here("chain_default");
+        c.lea(ecx, __[r12 - 1]);
+        c.mov(rax, SystemCall.EndsProcess);
+        c.bt(rax, rcx);
+        c.jae(L("chain_default_action"));
+        c.mov(edi, (int)HostCall.Dying);
+        c.mov(esi, r12d);
+        c.xor(edx, edx);
+        c.mov(r10d, SystemCall.SignalSetBytes);
+        c.mov(eax, SystemCall.RtSigaction);
+        c.syscall();
+        Here("chain_default_action");
         c.xor(eax, eax);
         c.mov(__[rsp + 16], rax);
         c.mov(__[rsp + 24], rax);
@@ -177,8 +224,11 @@ internal sealed partial class Emitter
         EmitIsSynchronous("chain_return");
         c.mov(eax, SystemCall.GetTid);
         c.syscall();
-        c.mov(esi, eax);
-        c.mov(edi, __dword_ptr[r15 + MemberBlock.PidOffset]);
+        c.mov(ebx, eax);
+        c.mov(eax, SystemCall.GetPid);
+        c.syscall();
+        c.mov(edi, eax);
+        c.mov(esi, ebx);
         c.mov(edx, r12d);
         c.mov(r10, r13);
         c.mov(eax, SystemCall.RtTgsigqueueinfo);
@@ -210,6 +260,13 @@ internal sealed partial class Emitter
 
         c.jmp(L("look_again"));
         Here("injection");
+        c.mov(rax, __[rbx + ThreadBlock.MemberOffset]);
+        EmitKillWord(eax, rax, ecx);
+        LoadHeader(rdx);
+        c.cmp(__dword_ptr[rdx + FamilyHeader.KillWordOffset], eax);
+        c.jne(L("injection_is_signal"));
+        EmitKill();
+        Here("injection_is_signal");
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.InjectCountdownOffset]);
         c.test(eax, eax);
         c.je(L("signal_return"));
@@ -228,5 +285,55 @@ internal sealed partial class Emitter
         c.mov(eax, SystemCall.Tgkill);
         c.syscall();
         c.jmp(L("signal_return"));
+    }
+
+    /// <summary>into = the header's word that asks for a kill at a point, by the member whose block is given. point: a number from 0 on, lost.</summary>
+    private void EmitKillWord(AssemblerRegister32 into, AssemblerRegister64 member, AssemblerRegister32 point)
+    {
+        c.mov(into, __dword_ptr[member + MemberBlock.IndexOffset]);
+        c.inc(into);
+        c.shl(into, FamilyHeader.KillWordMemberShift);
+        c.lea(into, __[into + point + 1]);
+    }
+
+    /// <summary>
+    /// A point where injection builds can kill the process, in the trampolines and at home: the context that dies there is not continued,
+    /// so it may push. Not in the ranges that the trampolines know by their stack pointer. Numbered from <see cref="FamilyHeader.PointCapacity"/> on.
+    /// </summary>
+    private void KillPoint(string name)
+    {
+        if (_inject)
+        {
+            c.pushfq();
+            c.push(rax);
+            c.push(rcx);
+            c.mov(rax, Gs(ThreadBlock.MemberOffset));
+            c.mov(ecx, FamilyHeader.PointCapacity + _killPoints.Count);
+            EmitKillWord(eax, rax, ecx);
+            c.mov(rcx, FamilyLayout.FamilyBase);
+            c.cmp(__dword_ptr[rcx + FamilyHeader.KillWordOffset], eax);
+            c.jne(L(name + ".on"));
+            EmitKill();
+            Here(name + ".on");
+            c.pop(rcx);
+            c.pop(rax);
+            c.popfq();
+        }
+
+        _killPoints.Add(name);
+    }
+
+    /// <summary>kill(getpid(), SIGKILL), here: who looks at the dead thread sees where. Keeps rbx, rbp and r8 to r15 but r11.</summary>
+    private void EmitKill()
+    {
+        LoadHeader(rax);
+        c.mov(__dword_ptr[rax + FamilyHeader.KillWordOffset], 0);
+        c.mov(eax, SystemCall.GetPid);
+        c.syscall();
+        c.mov(edi, eax);
+        c.mov(esi, SystemCall.SigKill);
+        c.mov(eax, SystemCall.Kill);
+        c.syscall();
+        c.ud2();
     }
 }

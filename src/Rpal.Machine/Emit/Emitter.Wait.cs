@@ -30,18 +30,22 @@ internal sealed partial class Emitter
         c.rdfsbase(rax);
         c.mov(__[rbx + ReceiverBlock.FsOffset], rax);
         EmitEnterParking();
+        KillPoint("park_first");
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);     // SYNC receiver-ready: pairs with the claim
         c.jmp(L("park_wake_waiters"));
 
         // The handler returned on its own kernel thread: answer through the sender's reply word.
         Here("answer_home");
         EmitEnterParking();
+        KillPoint("home_answer");
         c.mov(r12, __[rbx + ReceiverBlock.PendingOffset]);
         c.mov(r13d, __dword_ptr[rbx + ReceiverBlock.PendingSequenceOffset]);
         c.mov(__dword_ptr[rbx + ReceiverBlock.AnsweringSequenceOffset], r13d);
         c.mov(__[rbx + ReceiverBlock.AnsweringOffset], r12);
         c.mov(__qword_ptr[rbx + ReceiverBlock.PendingOffset], 0);
+        KillPoint("home_answering");
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
+        KillPoint("home_ready");
         c.test(r12, r12);
         c.je(L("answer_given"));
         Here("answer_reply");                                    // SYNC reply: pairs with wait_reply
@@ -62,6 +66,7 @@ internal sealed partial class Emitter
         c.lea(rdi, __[r12 + ThreadBlock.ReplyOffset]);
         FutexWake(1);
         Here("answer_given");
+        KillPoint("home_answered");
         c.mov(__qword_ptr[rbx + ReceiverBlock.AnsweringOffset], 0);
 
         Here("park_wake_waiters");
@@ -123,13 +128,14 @@ internal sealed partial class Emitter
         Here("park_adapt");
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
         Here("park_woken");
+        KillPoint("park_taken");
+        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);         // SYNC frame-taken: taken, then Idle; pairs with BorrowedReceivers, which reads Wake, then the frame
+        c.mov(__qword_ptr[rbx + ReceiverBlock.FrameOffset], 0);
         c.mov(__dword_ptr[rbx + ReceiverBlock.WakeOffset], (int)ReceiverBlock.WakeIdle);
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
         c.mov(Gs(ThreadBlock.ParkedOffset), 0);
-        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);
         c.test(r12, r12);
         c.je(L("leave_wait"));
-        c.mov(__qword_ptr[rbx + ReceiverBlock.FrameOffset], 0);
         c.mov(rax, __[rbx + ReceiverBlock.MaskOffset]);          // rt_sigreturn also restores mask and alternate stack: this thread's
         c.mov(__[r12 + SignalFrame.UcSigmask], rax);
         c.xor(edi, edi);
@@ -181,7 +187,7 @@ internal sealed partial class Emitter
     /// </summary>
     private void EmitWaitReply()
     {
-        Here("wait_reply");
+        Point("wait_reply");
         SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, ThreadBlock.PeerCpuOffset, "reply_taken");
         Here("reply_sleep");                                     // SYNC reply: pairs with answer_reply and the host's report of a death
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.ReplyOffset]);

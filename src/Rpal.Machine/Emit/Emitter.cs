@@ -20,6 +20,7 @@ internal sealed partial class Emitter
     private readonly Dictionary<string, Label> _labels = [];
     private readonly Dictionary<Routine, string> _routines = [];
     private readonly List<string> _points = [];
+    private readonly List<string> _killPoints = [];
 
     public Emitter(bool inject) => _inject = inject;
 
@@ -39,7 +40,8 @@ internal sealed partial class Emitter
         EmitAgent();
         EmitSpawn();
         EmitRunSteps();
-        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points);
+        EmitCopy();
+        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints);
     }
 
     private Label L(string name)

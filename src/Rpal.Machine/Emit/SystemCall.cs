@@ -3,7 +3,7 @@ namespace Rpal.Machine.Emit;
 /// <summary>System call numbers and constants as the machine code uses them. Source: asm/unistd_64.h, linux/futex.h, linux/prctl.h.</summary>
 internal static class SystemCall
 {
-    public const int RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, Clone = 56, Prctl = 157, GetTid = 186, Futex = 202,
+    public const int RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, GetPid = 39, Clone = 56, Kill = 62, Prctl = 157, GetTid = 186, Futex = 202,
         ExitGroup = 231, Tgkill = 234, RtTgsigqueueinfo = 297, Sigaltstack = 131;
 
     public const int FutexWaitPrivate = 0x80, FutexWakePrivate = 0x81;
@@ -12,7 +12,10 @@ internal static class SystemCall
     public const int CloneVm = 0x100, CloneFiles = 0x400, SigChld = 17;
 
     /// <summary>Signals that an instruction causes; the instruction repeats when its frame is resumed.</summary>
-    public const int SigIll = 4, SigTrap = 5, SigBus = 7, SigFpe = 8, SigSegv = 11, SigSys = 31;
+    public const int SigIll = 4, SigTrap = 5, SigBus = 7, SigFpe = 8, SigKill = 9, SigSegv = 11, SigSys = 31;
+
+    /// <summary>Signals whose default action ends the process, as bits from signal 1 on: all but SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH. Source: signal(7).</summary>
+    public const long EndsProcess = ~(1L << 16 | 1L << 17 | 1L << 18 | 1L << 19 | 1L << 20 | 1L << 21 | 1L << 22 | 1L << 27);
 
     /// <summary>The activation signal of CoreCLR (SIGRTMIN of glibc). Its handler ignores it when another process sent it, so it
     /// serves to evict a foreign context from a kernel thread of any member that calls.</summary>

@@ -13,7 +13,7 @@ internal static unsafe class KernelProbes
     /// <summary>Room that the moved frame needs beside itself on a parking stack.</summary>
     private const int FrameSlackBytes = 1024;
 
-    public static List<PlatformFinding> Required() => [Kernel(), Proc(), FsGsBase(), Dispatch(), Notification(), Pidfd(), Membarrier(), SignalFrame()];
+    public static List<PlatformFinding> Required() => [Kernel(), Proc(), FsGsBase(), Dispatch(), Notification(), Pidfd(), Membarrier(), ProcessVm(), SignalFrame()];
 
     public static List<PlatformFinding> Optional() => [FutexWaitv(), ProtectionKeys()];
 
@@ -86,6 +86,14 @@ internal static unsafe class KernelProbes
     {
         int r = Sys.Membarrier(MembarrierCommand.RegisterPrivateExpedited, 0);
         return PlatformFinding.FromCall(PlatformFeature.Membarrier, "membarrier", r < 0 ? r : Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0), "PRIVATE_EXPEDITED");
+    }
+
+    private static PlatformFinding ProcessVm()
+    {
+        long here = 1, there = 2;
+        nint r = Sys.ProcessVmReadv(Environment.ProcessId, (nint)(&there), &here, sizeof(long));
+        r = r < 0 ? r : Sys.ProcessVmWritev(Environment.ProcessId, (nint)(&there), &here, sizeof(long));
+        return PlatformFinding.FromCall(PlatformFeature.ProcessVm, "process_vm_readv, process_vm_writev", r, "own memory");
     }
 
     private static PlatformFinding SignalFrame()

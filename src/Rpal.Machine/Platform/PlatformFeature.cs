@@ -38,6 +38,10 @@ internal sealed record PlatformFeature(string Name, bool Required, string Purpos
         "ordering a member's death with calls into it, at no cost to the calls",
         "Needs CONFIG_MEMBARRIER. " + ByProfile);
 
+    public static readonly PlatformFeature ProcessVm = new("process_vm_readv", true,
+        "the host reads what a member's system call points to, and a bad pointer is EFAULT",
+        "Hardened profiles forbid it together with ptrace; Docker's default allows both. " + ByProfile);
+
     public static readonly PlatformFeature SignalFrame = new("signal frame size", true,
         "a signal frame is moved to a parking stack when a call needs the kernel",
         "The CPU's register state is larger than Rpal has room for (FamilyLayout.ParkingFrameBytes).");

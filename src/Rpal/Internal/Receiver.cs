@@ -39,6 +39,17 @@ internal sealed unsafe class Receiver
         return _armed.Task;
     }
 
+    /// <summary>Whether a call is in it. After <see cref="Refuse"/>: false means that none will be.</summary>
+    public bool IsInUse => (ReceiverState)Volatile.Read(ref *(uint*)&Block->State) is ReceiverState.Foreign or ReceiverState.Own;
+
+    /// <summary>Lets calls of the service's registration in.</summary>
+    public void Open() => Volatile.Write(ref Block->Registration, _registration);
+
+    /// <summary>Lets no call in: it finds another registration than its own and gives the receiver back.</summary>
+    /// <remarks>SYNC receiver-refused: this store, a fence, then a look at the state; a call claims with a locked instruction, then looks at the
+    /// registration. A receiver that is seen Ready after this has no call that was let in before.</remarks>
+    public void Refuse() => Interlocked.Exchange(ref Block->Registration, 0);
+
     /// <summary>Ends the receiver once no call is in it.</summary>
     /// <returns>False when a call is in it now.</returns>
     public bool TryStop()

@@ -1,5 +1,6 @@
 // One small native program with a scenario per word. It says what went wrong and returns 1, or prints "ok" and returns 0.
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -123,6 +124,41 @@ static void remaps(void)
     CHECK(mine(mremap(last, 4096, 8192, MREMAP_MAYMOVE), 8192));
 }
 
+// The slot is the member's whole address space: beyond it come the kernel's errors for what lies beyond TASK_SIZE, and nothing changes there.
+static void beyond(void)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    char *end = (char *)slot() + SLOT, *others[] = { end, end + (5UL << 30), (char *)slot() - 4096, (char *)0x10000000, (char *)0x7f0000000000, (char *)0xf8000000000 };
+    for (int i = 0; i < 6; i++)
+    {
+        CHECK(fails(map(others[i], 4096, PROT_READ, flags, -1, 0), ENOMEM));
+        CHECK(fails(map(others[i], 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), ENOMEM));
+        CHECK(munmap(others[i], 4096) == -1 && errno == EINVAL);
+        CHECK(fails(mremap(others[i], 4096, 4096, MREMAP_MAYMOVE), EFAULT));
+    }
+    CHECK(fails(map(end - 4096, 8192, PROT_READ, flags, -1, 0), ENOMEM));                                       // crosses the end
+    CHECK(fails(map((char *)slot(), SLOT + 4096, PROT_NONE, flags | MAP_NORESERVE, -1, 0), ENOMEM));
+    CHECK(fails(map(end - 4096, (size_t)-4096, PROT_READ, flags, -1, 0), ENOMEM));
+    CHECK(munmap(end - 4096, 8192) == -1 && errno == EINVAL);
+    CHECK(munmap((char *)slot(), (size_t)-8192) == -1 && errno == EINVAL);
+    char *p = anonymous(8192);
+    CHECK(fails(mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, end), EINVAL));
+    CHECK(fails(mremap(p, 4096, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, end - 4096), EINVAL));
+    int id = shmget(IPC_PRIVATE, 8192, IPC_CREAT | 0600);
+    CHECK(id >= 0);
+    CHECK(shmat(id, end, 0) == (void *)-1 && errno == EINVAL);
+    CHECK(shmat(id, end - 4096, 0) == (void *)-1 && errno == EINVAL);
+    char *at = (char *)slot() + (200UL << 30);
+    CHECK(shmat(id, at, 0) == at && shmdt(at) == 0);
+    shmctl(id, IPC_RMID, 0);
+    CHECK(map(end - 4096, 4096, PROT_READ, flags, -1, 0) == end - 4096 && munmap(end - 4096, 4096) == 0);       // up to its end it is free
+    size_t big = 8UL << 30;
+    CHECK(map(at, big, PROT_NONE, flags | MAP_NORESERVE, -1, 0) == at && munmap(at, big) == 0);
+    CHECK(mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at && munmap(at, 4096) == 0);
+    CHECK(mine(map(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), 65536));
+    CHECK(map(p, 8192, PROT_READ | PROT_WRITE, flags, -1, 0) == p && p[0] == 0);
+}
+
 static void attach(void)
 {
     int id = shmget(IPC_PRIVATE, 3 << 20, IPC_CREAT | 0600);
@@ -164,6 +200,26 @@ static void reuse(void)
     for (int i = 0; i < 64; i += 2) CHECK(munmap(kept[i], 6UL << 30) == 0);
     for (int i = 0; i < 32; i++) CHECK(mine(map(0, 5UL << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), 5UL << 30));
     for (int i = 0; i < 1000; i++) CHECK(mine(anonymous(4096), 4096));
+}
+
+// Many more mappings than the slot has room for side by side, a few hundred at a time: they must stay at its bottom.
+static void day(void)
+{
+    enum { Live = 300 };
+    static char *kept[Live];
+    static size_t sizes[Live];
+    unsigned seed = 1;
+    uintptr_t highest = 0;
+    for (int i = 0; i < 100000; i++)
+    {
+        seed = seed * 1103515245 + 12345;
+        int k = (seed >> 16) % Live;
+        if (kept[k]) CHECK(munmap(kept[k], sizes[k]) == 0);
+        sizes[k] = (i % 100 == 0 ? 2UL << 30 : 4096UL << (seed >> 8) % 15);
+        CHECK(mine(kept[k] = map(0, sizes[k], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), sizes[k]));
+        if (sizes[k] < 1UL << 30 && (uintptr_t)kept[k] > highest) highest = (uintptr_t)kept[k];
+    }
+    CHECK(highest - slot() < 64UL << 30);
 }
 
 static int Waiting, Go;
@@ -312,6 +368,8 @@ static void forks(void)
         }
         struct sigaction a = { .sa_handler = handler };
         CHECK(sigaction(SIGUSR1, &a, 0) == 0 && raise(SIGUSR1) == 0 && Handled == 1);
+        CHECK(map((void *)0x20000000, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == (void *)0x20000000);      // its copy is its own
+        CHECK(munmap((void *)0x20000000, 4096) == 0);
         pthread_t t;
         CHECK(pthread_create(&t, 0, idle, 0) == 0 && pthread_join(t, 0) == 0);
         _exit(7);
@@ -324,8 +382,75 @@ static void forks(void)
     CHECK(WEXITSTATUS(system("exit 10")) == 10);
     FILE *f = popen("echo out", "r");
     char line[64];
-    CHECK(f && fgets(line, sizeof line, f) && strcmp(line, "out\n") == 0 && pclose(f) == 0);
+    CHECK(f && fgets(line, sizeof line, f) && strcmp(line, "out\n") == 0);
+    CHECK(fgets(line, sizeof line, f) && strcmp(line, "more\n") == 0 && pclose(f) == 0);      // read to the end, or sh gets SIGPIPE
     CHECK(fork() == 0 ? (execlp("no-such-program", "x", (char *)0), _exit(11), 0) : (wait(&fd), WEXITSTATUS(fd) == 11));
+}
+
+// In a process of its own, which an executed program has, the filter of the member that started it changes nothing.
+static void plain(void)
+{
+    char *now = sbrk(0);
+    CHECK(sbrk(4096) == now && (now[0] = 1));
+    char *at = (char *)0x20000000;
+    CHECK(map(at, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at);
+    CHECK((at = mremap(at, 4096, 1 << 20, MREMAP_MAYMOVE)) != MAP_FAILED && munmap(at, 1 << 20) == 0);
+    CHECK(anonymous(16UL << 20) != MAP_FAILED);
+}
+
+static void executes(const char *self)
+{
+    char *words[] = { (char *)self, "plain", 0 };
+    pid_t child = fork();
+    if (child == 0) { execv(self, words); _exit(126); }
+    collect(child, 0);
+    child = vfork();
+    if (child == 0) { execv(self, words); _exit(126); }
+    collect(child, 0);
+    CHECK(posix_spawn(&child, self, 0, 0, words, environ) == 0);
+    collect(child, 0);
+}
+
+// Reserves until there is no room, more often than once, and goes on.
+static void fill(void)
+{
+    size_t n = 16UL << 30;
+    char *last = 0, *p;
+    int count = 0;
+    while ((p = map(0, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) != MAP_FAILED) CHECK(mine(last = p, n) && ++count < 100);
+    CHECK(errno == ENOMEM && count >= 25);
+    for (int i = 0; i < 5; i++) CHECK(fails(map(0, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), ENOMEM));
+    CHECK(mine(anonymous(1 << 20), 1 << 20));
+    CHECK(munmap(last, n) == 0 && map(0, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == last);
+}
+
+// A library that is loaded later lies in the slot with all its parts.
+static void library(void)
+{
+    void *handle = dlopen("libresolv.so.2", RTLD_NOW);
+    CHECK(handle && mine(dlsym(handle, "ns_name_skip"), 1));
+    FILE *f = fopen("/proc/self/maps", "r");
+    char line[4096];
+    int parts = 0;
+    uintptr_t from, to;
+    while (fgets(line, sizeof line, f))
+        if (strstr(line, "libresolv") && sscanf(line, "%lx-%lx", &from, &to) == 2)
+        {
+            CHECK(mine((void *)from, to - from));
+            parts++;
+        }
+    CHECK(parts >= 3);
+}
+
+// Makes mappings that cannot be joined until there may be no more, then waits for a named pipe.
+static void scatter(const char *pipe)
+{
+    long count = 0;
+    while (map(0, 4096, count % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) count++;
+    CHECK(errno == ENOMEM && count > 1000);
+    for (int i = 0; i < 5; i++) CHECK(fails(map(0, 4096, count % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), ENOMEM));
+    puts("scattered");
+    CHECK(open(pipe, O_RDONLY) >= 0);
 }
 
 // A process that shares the address space, as vfork's child does, must get its memory in the slot as well.
@@ -408,14 +533,21 @@ int main(int argc, char **argv)
     if (!strcmp(what, "spin-until-killed")) { puts("ready"); for (;;) anonymous(4096); }
     if (!strcmp(what, "maps")) maps();
     else if (!strcmp(what, "remaps")) remaps();
+    else if (!strcmp(what, "beyond")) beyond();
     else if (!strcmp(what, "attach")) attach();
     else if (!strcmp(what, "break")) program_break();
     else if (!strcmp(what, "reuse")) reuse();
+    else if (!strcmp(what, "day")) day();
     else if (!strcmp(what, "threads")) threads();
     else if (!strcmp(what, "signals")) signals();
     else if (!strcmp(what, "links")) links();
     else if (!strcmp(what, "storm")) storm();
     else if (!strcmp(what, "forks")) forks();
+    else if (!strcmp(what, "executes")) executes(argv[0]);
+    else if (!strcmp(what, "plain")) { plain(); return 0; }
+    else if (!strcmp(what, "library")) library();
+    else if (!strcmp(what, "fill")) fill();
+    else if (!strcmp(what, "scatter")) scatter(argv[2]);
     else if (!strcmp(what, "sharers")) sharers();
     else if (!strcmp(what, "daemon")) leave_daemon(0);
     else if (!strcmp(what, "chatty-daemon")) leave_daemon(1);

@@ -14,6 +14,7 @@ internal static class LoaderDispatch
         ["null-reference"] = LoaderEnds.NullReference,
         ["overflow"] = LoaderEnds.Overflow,
         ["hold"] = LoaderEnds.Hold,
+        ["hold-gc"] = args => LoaderEnds.Hold(args) + LoaderMemory.Collector(args),
         ["graceful"] = LoaderEnds.Graceful,
         ["cleanup"] = LoaderEnds.Cleanup,
         ["unhandled"] = LoaderEnds.Unhandled,

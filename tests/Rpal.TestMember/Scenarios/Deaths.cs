@@ -15,6 +15,8 @@ internal static class Deaths
         scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
         scenarios.Add("kill-the-middle", _ => KillTheMiddle());
         scenarios.Add("never-ends", _ => NeverEnds());
+        scenarios.Add("dies-inside", args => DiesInside(args[0], Enum.Parse<Deed>(args[1]), long.Parse(args[2]), int.Parse(args[3])));
+        scenarios.Add("goes-on-after", args => GoesOnAfter(args[0], int.Parse(args[1])));
     }
 
     /// <summary>Kills service "victim" from outside while <paramref name="callers"/> threads have it do <paramref name="deed"/>.</summary>
@@ -119,6 +121,58 @@ internal static class Deaths
         // When its last instructions come before that, the answer is whole, and it is Answered. Nothing else may come, such as an exception.
         Check.That(status is CallStatus.PeerDied or CallStatus.Answered, $"{status}");
         IsDead(b);
+        GoOn(work);
+        return 0;
+    }
+
+    /// <summary>Ends this process in one way or another while its threads are inside handlers of "work".</summary>
+    private static int DiesInside(string way, Deed deed, long argument, int threads)
+    {
+        RpalConnection work = Calls.Connect("work");
+        long[] announced = GC.AllocateArray<long>(threads, pinned: true);
+        for (int i = 0; i < threads; i++)
+        {
+            int mine = i;
+            new Thread(() => work.Call(Methods.Do, new Order(deed, argument), ref announced[mine], Calls.Soon)) { IsBackground = true }.Start();
+        }
+
+        for (int i = 0; i < threads; i++)
+        {
+            Check.Comes(() => Volatile.Read(ref announced[i]) != 0);
+        }
+
+        Console.WriteLine("inside");
+        switch (way)
+        {
+            case "return":
+                return 0;
+            case "exit":
+                Environment.Exit(0);
+                break;
+            case "fail-fast":
+                Environment.FailFast("as asked");
+                break;
+            case "throw":
+                throw new InvalidOperationException("as asked");
+            case "wait":
+                Thread.Sleep(Timeout.Infinite);
+                break;
+            default:
+                Check.Equal(0, Sys.Kill(Environment.ProcessId, int.Parse(way)));
+                Thread.Sleep(Timeout.Infinite);
+                break;
+        }
+
+        return 0;
+    }
+
+    /// <summary>Once the file is there: all receivers of "work" come back, and its collector does not wait for one that is lost.</summary>
+    private static int GoesOnAfter(string file, int receivers)
+    {
+        RpalConnection work = Calls.Connect("work");
+        work.CheckChecksum(1);
+        Check.Comes(() => File.Exists(file));
+        Check.Comes(() => Waiting.ReceiversReady("work") == receivers);
         GoOn(work);
         return 0;
     }

@@ -19,7 +19,9 @@ internal enum Deed
     Nothing, Pid, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
     Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
-    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung,
+    ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung, ComputeAnnounced, SleepAnnounced,
+    Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
+    StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -127,6 +129,8 @@ internal static class StandardService
             case Deed.Compute: return Compute(TimeSpan.FromMilliseconds(n));
             case Deed.SleepForever: Announce(ref answer); Thread.Sleep(Timeout.Infinite); return 0;
             case Deed.ComputeForever: Announce(ref answer); return Compute(TimeSpan.MaxValue);
+            case Deed.ComputeAnnounced: Announce(ref answer); return Compute(TimeSpan.FromMilliseconds(n));
+            case Deed.SleepAnnounced: Announce(ref answer); Thread.Sleep((int)n); return 0;
             case Deed.ReadBlocked: return ReadBlocked(ref answer);
             case Deed.Yield: return YieldOften((int)n);
             case Deed.Advise: return Advise();
@@ -142,6 +146,18 @@ internal static class StandardService
             case Deed.InPlace: return s_service!.SystemCallsInPlace;
             case Deed.ChildStatus: return Signals.ChildStatusIsClean() ? 1 : 0;
             case Deed.SignalsSeen: return Signals.Seen;
+            case Deed.Offer: return Copies.Offer();
+            case Deed.OfferCutFile: return Copies.OfferCutFile();
+            case Deed.OfferFlickering: return Copies.OfferFlickering();
+            case Deed.ConnectBack: return Copies.ConnectBack();
+            case Deed.CopyBack: return Copies.CopyBack(n);
+            case Deed.FaultBack: return Copies.FaultBack(n);
+            case Deed.CopyBackAtHome: UseFile(); return Copies.CopyBack(n);
+            case Deed.StateRegister: return States.Register();
+            case Deed.StateEnable: return States.Enable();
+            case Deed.StateDisable: return States.Disable();
+            case Deed.StateClose: return States.Close();
+            case Deed.StateFlicker: return States.Flicker(n);
             default: throw new ArgumentOutOfRangeException(nameof(deed), deed, null);
         }
     }

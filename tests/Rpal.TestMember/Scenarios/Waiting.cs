@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Rpal.Internal;
 using Rpal.Machine.Blocks;
 
 namespace Rpal.TestMember.Scenarios;
@@ -22,7 +23,7 @@ internal static class Waiting
             ServiceEntry* e = FamilyHeader.Service(i);
             if (e->State == ServiceState.Enabled && System.Text.Encoding.UTF8.GetString(e->Name, e->NameLengthBytes) == service)
             {
-                Check.Comes(() => Volatile.Read(ref FamilyHeader.Service(i)->Waiters) >= senders);
+                Check.Comes(() => WaitersOf(i) >= senders);
                 return;
             }
         }
@@ -30,8 +31,24 @@ internal static class Waiting
         throw new ScenarioFailedException($"no service {service}");
     }
 
+    private static unsafe uint WaitersOf(int service)
+    {
+        uint count = 0;
+        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+        {
+            count += Volatile.Read(ref *(nint*)&MemberBlock.Thread(MemberRuntime.Member->Index, t)->WaitsFor) == (nint)FamilyHeader.Service(service) ? 1u : 0;
+        }
+
+        return FamilyHeader.Service(service)->Waiters == 0 ? 0 : count;
+    }
+
     /// <summary>Receivers of an enabled service that some caller executes now.</summary>
-    public static unsafe int ReceiversInUse(string service)
+    public static int ReceiversInUse(string service) => ReceiversIn(service, ReceiverState.Foreign);
+
+    /// <summary>Receivers of an enabled service that wait for a call.</summary>
+    public static int ReceiversReady(string service) => ReceiversIn(service, ReceiverState.Ready);
+
+    private static unsafe int ReceiversIn(string service, ReceiverState state)
     {
         int count = 0;
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
@@ -41,7 +58,7 @@ internal static class Waiting
             {
                 for (int r = 0; r < e->ReceiverCount; r++)
                 {
-                    count += ((ReceiverBlock*)e->Receivers[r])->State == ReceiverState.Foreign ? 1 : 0;
+                    count += ((ReceiverBlock*)e->Receivers[r])->State == state ? 1 : 0;
                 }
             }
         }
@@ -71,7 +88,7 @@ internal static class Waiting
     }
 
     /// <summary>Both receivers of the service are held until told; <paramref name="body"/> runs meanwhile and gets who tells them.</summary>
-    private static void Hold(RpalConnection work, Action<Action> body)
+    public static void Hold(RpalConnection work, Action<Action> body)
     {
         long[] holds = GC.AllocateArray<long>(2, pinned: true);
         Thread[] holders = [.. Enumerable.Range(0, 2).Select(i => new Thread(() =>

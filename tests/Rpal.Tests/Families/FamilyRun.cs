@@ -43,7 +43,7 @@ internal sealed class FamilyRun : IDisposable
     private int _openStreams = 2;
     private bool _disposed;
 
-    private FamilyRun(MemberSpec[] members, TimeSpan limit)
+    private FamilyRun(MemberSpec[] members, TimeSpan limit, string? confinement = null)
     {
         _deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         File.WriteAllBytes(_file, JsonSerializer.SerializeToUtf8Bytes(new
@@ -51,6 +51,11 @@ internal sealed class FamilyRun : IDisposable
             members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, workingDirectory = AppContext.BaseDirectory }),
         }));
         _runner = new Process { StartInfo = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true } };
+        if (confinement is not null)
+        {
+            _runner.StartInfo.Environment["RPAL_TEST_CONFINED"] = confinement;
+        }
+
         _runner.OutputDataReceived += (_, e) => Take(e.Data, isError: false);
         _runner.ErrorDataReceived += (_, e) => Take(e.Data, isError: true);
         _runner.Start();
@@ -67,9 +72,13 @@ internal sealed class FamilyRun : IDisposable
     /// <summary>Runs a family to its end; every member must end with exit code 0.</summary>
     public static FamilyRun Succeeds(params MemberSpec[] members) => Succeeds(DefaultLimit, members);
 
-    public static FamilyRun Succeeds(TimeSpan limit, params MemberSpec[] members)
+    public static FamilyRun Succeeds(TimeSpan limit, params MemberSpec[] members) => Succeeded(Start(limit, members), members);
+
+    /// <summary>Under Docker's default seccomp profile, as far as it matters.</summary>
+    public static FamilyRun SucceedsInContainer(params MemberSpec[] members) => Succeeded(new FamilyRun(members, DefaultLimit, "docker"), members);
+
+    private static FamilyRun Succeeded(FamilyRun run, MemberSpec[] members)
     {
-        FamilyRun run = Start(limit, members);
         using (run)
         {
             run.WaitForEnd(failsWith: [.. members.Select(m => m.Name)]);
@@ -113,6 +122,8 @@ internal sealed class FamilyRun : IDisposable
 
     public void WaitForLine(string member, string text) =>
         Wait($"{member} to print '{text}'", () => _lines.Exists(l => l.Member == member && l.Text.Contains(text, StringComparison.Ordinal)) ? 1 : 0);
+
+    public void WaitForExit(string member) => Wait($"{member} to end", () => _exits.ContainsKey(member) ? 1 : 0);
 
     /// <summary>Waits until all have ended; no longer than until one of <paramref name="failsWith"/> has failed.</summary>
     public void WaitForEnd(params string[] failsWith)

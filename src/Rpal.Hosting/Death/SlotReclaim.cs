@@ -1,7 +1,7 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
-namespace Rpal.Hosting;
+namespace Rpal.Hosting.Death;
 
 /// <summary>Gives a dead member's slot and area back, once nobody needs what lies there.</summary>
 /// <remarks>
@@ -10,6 +10,7 @@ namespace Rpal.Hosting;
 /// a sender's kernel thread still executes one of its contexts          (the death report chases it)
 /// a receiver of another member works on a call that came from it       (request and answer lie in the slot)
 /// a receiver writes its reply into one of its thread blocks
+/// a thread copies from or to it                                        (it says so before it looks whether the member runs: SYNC copying)
 /// a process that shares the address space, not yet exec'd (vfork)      (its stack lies in the slot)
 /// </code>
 /// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied.
@@ -38,16 +39,43 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
     {
         foreach (int m in family.Members())
         {
+            bool runs = MemberBlock.At(m)->State == MemberState.Running;
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
                 ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+                runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
                 if (m == index ? state == ReceiverState.Foreign
                     : (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
                 {
                     return true;
                 }
+            }
+
+            if (runs && CopiesFromOrTo(m))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool CopiesFromOrTo(int member)
+    {
+        ulong generation = MemberBlock.At(index)->Generation;
+        for (int t = 0; generation != 0 && t < FamilyLayout.ThreadCapacity; t++)
+        {
+            ThreadBlock* thread = MemberBlock.Thread(member, t);
+            if (Volatile.Read(ref thread->Tid) == 0)
+            {
+                break;                                           // blocks are handed out from the first on
+            }
+
+            if (Volatile.Read(ref thread->Copying) == generation)
+            {
+                return true;
             }
         }
 

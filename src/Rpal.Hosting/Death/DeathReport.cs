@@ -2,7 +2,7 @@ using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using Rpal.Machine.Emit;
 
-namespace Rpal.Hosting;
+namespace Rpal.Hosting.Death;
 
 /// <summary>Tells everybody who has a call in a dead member: its receivers become Dead, their senders get PeerDied.</summary>
 /// <remarks>
@@ -20,12 +20,17 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 
     private readonly MemberBlock* _member = member;
 
-    public void Run()
+    /// <summary>From here on nobody enters the member.</summary>
+    public void Announce()
     {
         RetireReady();
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
-        GiveUpLostContexts();
+    }
+
+    /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more and everybody was told.</summary>
+    public void Run()
+    {
         family.Directory.MemberGone(_member->Index);
         bool foreign = true;
         for (long begin = Environment.TickCount64; (foreign = Sweep()) && Environment.TickCount64 - begin < ChaseMs;)
@@ -79,36 +84,6 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         return foreign;
     }
 
-    /// <summary>
-    /// Contexts of others that the dead member's kernel threads were executing went with them, the innermost and all below it on the
-    /// same thread. Nobody will ever answer there: Dead, so that nobody waits for them.
-    /// </summary>
-    private void GiveUpLostContexts()
-    {
-        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
-        {
-            ThreadBlock* thread = MemberBlock.Thread(_member->Index, t);
-            if (thread->Tid == 0)
-            {
-                break;
-            }
-
-            ReceiverBlock* lost = thread->Current;
-            for (int level = 0; lost is not null && level < FamilyLayout.ReceiverCapacity; level++)
-            {
-                if (Interlocked.CompareExchange(ref *(uint*)&lost->State, (uint)ReceiverState.Dead, (uint)ReceiverState.Foreign) == (uint)ReceiverState.Foreign && lost->Service is not null)
-                {
-                    Interlocked.Increment(ref lost->Service->ReadySequence);     // whoever waits for it looks again
-                    _ = Sys.FutexWake(&lost->Service->ReadySequence, int.MaxValue);
-                }
-
-                lost = lost->Sender == thread || lost->Sender is null ? null : lost->Sender->OwnReceiver;
-            }
-
-            thread->Current = null;
-        }
-    }
-
     private static void Tell(ref ThreadBlock* from, ref uint sequenceOf)
     {
         ThreadBlock* sender;
@@ -136,6 +111,26 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 
             seen = before;
         }
+
+        _ = Sys.FutexWake(reply, 1);                             // answered, but its thread may have died before it woke the sender
+    }
+
+    /// <summary>Whether a receiver's context is one of those that a kernel thread is in: the innermost, or one that waits for it.</summary>
+    private static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
+    {
+        ReceiverBlock* one = (ReceiverBlock*)Volatile.Read(ref *(nint*)&thread->Current);
+        for (int depth = 0; one is not null && depth < FamilyLayout.ReceiverCapacity; depth++)
+        {
+            if (one == r)
+            {
+                return true;
+            }
+
+            ThreadBlock* sender = (ThreadBlock*)Volatile.Read(ref *(nint*)&one->Sender);
+            one = sender is null || sender == thread ? null : (ReceiverBlock*)Volatile.Read(ref *(nint*)&sender->OwnReceiver);
+        }
+
+        return false;
     }
 
     /// <summary>Signals every kernel thread that executes this receiver's context.</summary>
@@ -153,7 +148,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
                     break;                                       // blocks are handed out from the first on
                 }
 
-                if (Volatile.Read(ref *(nint*)&thread->Current) == (nint)r && member->State == MemberState.Running)
+                if (member->State == MemberState.Running && Executes(thread, r))
                 {
                     _ = Sys.Tgkill(Volatile.Read(ref thread->Pid), tid, SystemCall.Activation);
                 }

@@ -1,0 +1,327 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting.Death;
+
+/// <summary>A receiver whose context was lost with the kernel thread that executed it.</summary>
+/// <param name="Member">Index of the member whose receiver it was.</param>
+/// <param name="Service">Its service.</param>
+internal readonly record struct LostReceiver(int Member, string Service);
+
+/// <summary>Gives back what a dying or dead member's kernel threads had borrowed: the receivers of others whose contexts they executed.</summary>
+/// <remarks>
+/// A thread executes a chain of contexts: the innermost receiver, below it the receiver whose handler called it, and so on.
+/// <code>
+/// innermost   its frame is written already (a lazy switch was under way)      ► goes on at home
+///             at rest: not entered yet, or the handler has returned           ► Ready
+///             in its handler, registers known (the thread was traced)         ► frame written, goes on at home
+///             in its handler, registers gone with the thread                  ► Dead, and reported: its process must be started anew
+/// below it    waits for the call it made: everything is on its stack          ► goes on at home, waiting, or is told PeerDied
+/// elsewhere   claimed by the thread, not entered: its sender says so          ► Ready
+///             answered for the thread: pending                                ► nobody waits any more
+/// </code>
+/// Whoever gives a receiver back also wakes those who wait for one of its service: the thread may have died before it could.
+/// </remarks>
+internal sealed unsafe class BorrowedReceivers(Family family)
+{
+    /// <summary>Contexts on one kernel thread: more than the receivers of a member cannot be.</summary>
+    private const int DepthLimit = FamilyLayout.ReceiverCapacity;
+
+    /// <summary>One at a time: two members may die together.</summary>
+    private static readonly Lock s_lock = new();
+
+    private readonly IReadOnlyDictionary<string, long> _labels = family.Code.Labels;
+
+    /// <summary>Of a thread that stands in its exit stop: what it executes goes on at home.</summary>
+    public void Rescue(ThreadBlock* thread, SavedContext context)
+    {
+        lock (s_lock)
+        {
+            _ = Unwind(thread, context);
+        }
+    }
+
+    /// <summary>Of a member whose process is gone.</summary>
+    /// <returns>What could not be given back.</returns>
+    public List<LostReceiver> GiveBack(int member)
+    {
+        lock (s_lock)
+        {
+            List<LostReceiver> lost = [];
+            for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+            {
+                ThreadBlock* thread = MemberBlock.Thread(member, t);
+                if (thread->Tid == 0)
+                {
+                    break;                                       // blocks are handed out from the first on
+                }
+
+                if (Unwind(thread, null) is { } one && one.Member != member)
+                {
+                    lost.Add(one);
+                }
+            }
+
+            foreach (int m in family.Members())
+            {
+                for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
+                {
+                    Settle(MemberBlock.Receiver(m, i), member);
+                }
+            }
+
+            WakeAllWaiters();
+            return lost;
+        }
+    }
+
+    private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? context)
+    {
+        LostReceiver? lost = null;
+        bool innermost = true, answered = true;
+        ReceiverBlock* r = thread->Current;
+        for (int depth = 0; r is not null && depth < DepthLimit; depth++)
+        {
+            ThreadBlock* sender = r->Sender == thread ? null : r->Sender;
+            ReceiverBlock* outer = sender is null ? null : sender->OwnReceiver;
+            if (innermost)
+            {
+                context = context is null || r->Frame != 0 ? null : Interrupted(context);
+                innermost = false;
+                if (r->Frame != 0)
+                {
+                    GoHome(r, sender, null);
+                }
+                else if (r->InHandler == 0)
+                {
+                    GiveBack(r);
+                    if (context is not null)
+                    {
+                        context = sender is null ? null
+                            : IsIn(context, "entry_selector", "handler_enter") || context.Rip == _labels["entry_retry"] ? context.CallAgain(_labels["entry_retry"], sender)
+                            : SavedContext.At(_labels["exit_return"], sender->Rsp, 0, context);
+                        r = outer;
+                        continue;
+                    }
+
+                    answered = false;                            // not entered or answered: nobody knows
+                }
+                else if (WaitsForInner(r))
+                {
+                    context = Waiting(r->Home, context);
+                    context.WriteFrame(r);
+                    GoHome(r, sender, context);
+                }
+                else if (context is not null)
+                {
+                    context.WriteFrame(r);
+                    GoHome(r, sender, context);
+                }
+                else
+                {
+                    lost = Lose(r);
+                    answered = false;
+                }
+            }
+            else
+            {
+                (context ?? throw new InvalidOperationException("An outer context is always known.")).WriteFrame(r);
+                GoHome(r, sender, context);
+            }
+
+            if (sender is not null)
+            {
+                if (!answered)
+                {
+                    NextSequence(sender, CallResult.PeerDied);
+                }
+
+                context = Waiting(sender, context);
+            }
+
+            answered = true;
+            r = outer;
+        }
+
+        thread->Current = null;
+        return lost;
+    }
+
+    /// <summary>A context that waits for the reply to a call it made: all that it needs lies on its stack.</summary>
+    private SavedContext Waiting(ThreadBlock* sender, SavedContext? like)
+    {
+        const int roomBelow = 256;                               // as the lazy switch leaves it
+        return SavedContext.At(_labels["wait_reply"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
+    }
+
+    /// <summary>Whether a receiver's context waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
+    private bool WaitsForInner(ReceiverBlock* outer)
+    {
+        bool waits = (outer->Home->Reply & 3) != 0;
+        foreach (int m in family.Members())
+        {
+            for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
+            {
+                ReceiverBlock* inner = MemberBlock.Receiver(m, i);
+                if (inner->Sender != outer->Home)
+                {
+                    continue;
+                }
+
+                if (inner->State == ReceiverState.Foreign && inner->Frame != 0)
+                {
+                    GoHome(inner, outer->Home, null);
+                    waits = true;
+                }
+                else if (inner->State == ReceiverState.Own && inner->Pending == outer->Home)
+                {
+                    FinishWake(inner, outer->Home);
+                    waits = true;
+                }
+            }
+        }
+
+        return waits;
+    }
+
+    /// <summary>The context that a thread in the trampoline had interrupted, as its lazy switch would have moved it; any other as it is.</summary>
+    private SavedContext Interrupted(SavedContext context)
+    {
+        bool handler = IsIn(context, "on_signal", "in_place_stub"), entrance = IsIn(context, "trampoline_0", "arm");
+        if (!handler && !entrance)
+        {
+            return context;
+        }
+
+        ref readonly UserRegisters now = ref context.Registers;
+        bool known = handler && context.Rip >= _labels["on_signal_known"];
+        long signal = known ? now.R12 : now.Rdi;
+        byte* info = (byte*)(known ? now.R13 : now.Rsi);
+        SavedContext interrupted = SavedContext.OfFrame((byte*)(known ? now.R14 : now.Rdx));
+        if (IsIn(context, "in_place_moved", "in_place_set"))
+        {
+            interrupted.Rip = _labels["in_place_stub"];
+        }
+        else if (interrupted.Rip != _labels["in_place_stub"] && (int)signal == Signal.SIGSYS && *(int*)(info + SignalFrame.SiCode) == SignalCode.SysUserDispatch)
+        {
+            interrupted.RunSystemCallAgain(*(int*)(info + SignalFrame.SiSyscall));
+        }
+
+        return interrupted;
+    }
+
+    private bool IsIn(SavedContext context, string from, string to) => context.Rip >= _labels[from] && context.Rip < _labels[to];
+
+    /// <summary>What the chains did not show: claims that were not entered yet or no longer, lazy switches just before their end, answers that nobody awaits.</summary>
+    private void Settle(ReceiverBlock* r, int member)
+    {
+        ReceiverState state = (ReceiverState)Volatile.Read(ref *(uint*)&r->State);
+        nint frame = Volatile.Read(ref *(nint*)&r->Frame);
+        if (IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
+        {
+            if (state == ReceiverState.Foreign && frame == 0)
+            {
+                GiveBack(r);
+            }
+            else if (state == ReceiverState.Foreign)
+            {
+                GoHome(r, null, null);
+            }
+            else if (state == ReceiverState.Own && frame != 0)
+            {
+                FinishWake(r, null);
+            }
+        }
+
+        nint pending = Volatile.Read(ref *(nint*)&r->Pending);
+        if (IsOf(pending, member))
+        {
+            _ = Interlocked.CompareExchange(ref *(nint*)&r->Pending, 0, pending);
+        }
+    }
+
+    private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);
+
+    /// <summary>A receiver at rest: as if it had not been claimed.</summary>
+    private static void GiveBack(ReceiverBlock* r) =>
+        _ = Interlocked.CompareExchange(ref *(uint*)&r->State, (uint)ReceiverState.Ready, (uint)ReceiverState.Foreign);
+
+    /// <summary>The end of a lazy switch: the receiver's own kernel thread goes on in the frame that is written.</summary>
+    /// <param name="r">Foreign, or Own and not woken.</param>
+    /// <param name="sender">Who lives and waits for the answer, or null.</param>
+    /// <param name="context">For its control words.</param>
+    private static void GoHome(ReceiverBlock* r, ThreadBlock* sender, SavedContext? context)
+    {
+        if (sender is not null)
+        {
+            if (context is not null)
+            {
+                sender->Mxcsr = context.Mxcsr;
+                sender->X87Control = context.X87Control;
+            }
+
+            r->PendingSequence = NextSequence(sender, CallResult.Pending);
+        }
+
+        // SYNC pending-gone: as in the lazy switch
+        _ = Interlocked.Exchange(ref *(nint*)&r->Pending, (nint)sender);
+        if (r->Home->Member->State != MemberState.Running)
+        {
+            Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+            if (sender is not null && Interlocked.Exchange(ref *(nint*)&r->Pending, 0) != 0)
+            {
+                Volatile.Write(ref sender->Reply, r->PendingSequence | CallResult.PeerDied);
+            }
+
+            return;
+        }
+
+        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Own);
+        if (Interlocked.Exchange(ref r->Wake, ReceiverBlock.WakeNow) == ReceiverBlock.WakeAsleep)
+        {
+            _ = Sys.FutexWake(&r->Wake, 1);
+        }
+    }
+
+    /// <summary>The last steps of a lazy switch whose thread may have died before them: the wake word, the wake-up.</summary>
+    private static void FinishWake(ReceiverBlock* r, ThreadBlock* sender)
+    {
+        uint wake = Volatile.Read(ref r->Wake);                  // SYNC frame-taken: before the frame; pairs with park_woken
+        if (wake != ReceiverBlock.WakeNow && Volatile.Read(ref *(nint*)&r->Frame) != 0)
+        {
+            GoHome(r, sender, null);
+        }
+
+        _ = Sys.FutexWake(&r->Wake, 1);
+    }
+
+    /// <summary>Nobody else writes it: the context that waits for it belongs to the thread that is gone, and a late answer has an earlier sequence.</summary>
+    private static uint NextSequence(ThreadBlock* sender, uint status)
+    {
+        const uint statusBits = 3;
+        uint sequence = (sender->Reply & ~statusBits) + statusBits + 1;
+        Volatile.Write(ref sender->Reply, sequence | status);
+        return sequence;
+    }
+
+    private static LostReceiver Lose(ReceiverBlock* r)
+    {
+        Volatile.Write(ref *(uint*)&r->State, (uint)ReceiverState.Dead);
+        ServiceEntry* service = r->Service;
+        string name = System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes));
+        return new LostReceiver(r->Home->Member->Index, name);
+    }
+
+    private static void WakeAllWaiters()
+    {
+        for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
+        {
+            ServiceEntry* e = FamilyHeader.Service(i);
+            if (e->State != ServiceState.Free)
+            {
+                Interlocked.Increment(ref e->ReadySequence);
+                _ = Sys.FutexWake(&e->ReadySequence, int.MaxValue);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Hosting.Death;
+
+/// <summary>
+/// Stands by while the threads of a member end: each that executes a foreign context stops once more with its registers
+/// (PTRACE_EVENT_EXIT), also when it is killed by SIGKILL, and the context is brought home.
+/// </summary>
+/// <remarks>
+/// For an end that the host is told of before it happens, or brings about: exit_group, a fatal signal, a kill by the host. Being
+/// traced costs nothing until a signal comes, and a traced thread's signals cost 10 to 70 us each, so only a family that asks
+/// for it is traced all its life (docs/adr/0013). One thread, because all requests for a thread must come from the one that seized it.
+/// <code>
+/// seize all ──► (the process ends) ──► exit stop: rescue, detach ──► ... ──► nobody left
+///                    other stops: go on                  not ended in time: this thread ends, which detaches all
+/// </code></remarks>
+internal sealed unsafe class ExitWatch
+{
+    /// <summary>How long an announced end may take before the watch is given up.</summary>
+    private const int PatienceMs = 10_000;
+
+    private const long LookNs = 100_000;
+    private const int EventShift = 8, SignalMask = 0xFF;
+
+    private readonly Family _family;
+    private readonly int _member, _pid;
+    private readonly bool _forLife;
+    private readonly TaskCompletionSource<bool> _seized = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private ExitWatch(Family family, int member, int pid, bool forLife) => (_family, _member, _pid, _forLife) = (family, member, pid, forLife);
+
+    /// <summary>Seizes the threads of a member that is about to end. Returns once no context can be lost any more.</summary>
+    /// <returns>Whether it could: not without permission (ptrace(2)), not when somebody else traces it.</returns>
+    public static bool Begin(Family family, int member, int pid) => new ExitWatch(family, member, pid, forLife: false).Start();
+
+    /// <summary>Seizes a member that was just started, with all threads that it will have.</summary>
+    /// <returns>As <see cref="Begin"/>.</returns>
+    public static bool BeginForLife(Family family, int member, int pid) => new ExitWatch(family, member, pid, forLife: true).Start();
+
+    private bool Start()
+    {
+        new Thread(Run) { IsBackground = true, Name = $"exit watch {_member}" }.Start();
+        return _seized.Task.GetAwaiter().GetResult();
+    }
+
+    private void Run()
+    {
+        bool seized = _forLife ? Seize(_pid, PtraceOptions.TraceExit | PtraceOptions.TraceClone) : SeizeCallers();
+        _seized.SetResult(seized);
+        long until = Environment.TickCount64 + PatienceMs;
+        const int everything = WaitOptions.Exited | WaitOptions.Stopped | WaitOptions.AnyChild | WaitOptions.OwnThreadOnly | WaitOptions.NoWait;
+        while (_forLife || Environment.TickCount64 < until)
+        {
+            int r = Sys.Wait(0, everything | (_forLife ? 0 : WaitOptions.NoHang), out SigInfoChild info);
+            if (r == -(int)Errno.ECHILD)
+            {
+                return;
+            }
+
+            if (r == 0 && info.Pid != 0 && !Take(info))
+            {
+                return;
+            }
+
+            if (r == 0 && info.Pid == 0)
+            {
+                uint never = 0;
+                _ = Sys.FutexWait(&never, 0, LookNs);
+            }
+        }
+    }
+
+    /// <summary>Threads without a block have never called and never been called.</summary>
+    private bool SeizeCallers()
+    {
+        bool all = true;
+        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+        {
+            int tid = Volatile.Read(ref MemberBlock.Thread(_member, t)->Tid);
+            if (tid == 0)
+            {
+                break;
+            }
+
+            all &= Seize(tid, PtraceOptions.TraceExit);
+        }
+
+        return all;
+    }
+
+    private static bool Seize(int tid, int options) => Sys.Ptrace(PtraceRequest.Seize, tid, 0, options) is 0 or -(int)Errno.ESRCH;
+
+    /// <returns>False when the process has ended: reaping it is the member's business.</returns>
+    private bool Take(in SigInfoChild info)
+    {
+        int tid = info.Pid;
+        if (info.Code is SignalCode.CldExited or SignalCode.CldKilled or SignalCode.CldDumped)
+        {
+            return tid != _pid && Sys.Wait(tid, WaitOptions.Exited | WaitOptions.AnyChild, out _) == 0;
+        }
+
+        _ = Sys.Wait(tid, WaitOptions.Stopped | WaitOptions.AnyChild | WaitOptions.NoHang, out _);
+        int what = info.Status >> EventShift, signal = info.Status & SignalMask;
+        switch (what)
+        {
+            case PtraceEvent.Exit:
+                Rescue(tid);
+                _ = Sys.Ptrace(PtraceRequest.Detach, tid, 0, 0);
+                break;
+            case PtraceEvent.Stop when signal is Signal.SIGSTOP or Signal.SIGTSTP or Signal.SIGTTIN or Signal.SIGTTOU:
+                _ = Sys.Ptrace(PtraceRequest.Listen, tid, 0, 0);
+                break;
+            default:
+                _ = Sys.Ptrace(PtraceRequest.Cont, tid, 0, what == 0 ? signal : 0);
+                break;
+        }
+
+        return true;
+    }
+
+    private void Rescue(int tid)
+    {
+        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
+        {
+            ThreadBlock* thread = MemberBlock.Thread(_member, t);
+            if (thread->Tid == 0)
+            {
+                return;
+            }
+
+            if (thread->Tid == tid && thread->Current is not null)
+            {
+                if (SavedContext.OfThread(tid, static rip => rip >= FamilyLayout.CodeBase && rip < FamilyLayout.CodeBase + FamilyLayout.CodeBytes) is { } context)
+                {
+                    new BorrowedReceivers(_family).Rescue(thread, context);
+                }
+
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using System.Globalization;
+using Rpal.Linux;
+
+namespace Rpal.Hosting.Loading;
+
+/// <summary>What the kernel has mapped in this address space, read from /proc/self/maps.</summary>
+internal static class AddressMap
+{
+    /// <summary>Adds the mappings that touch a range, in order of their addresses.</summary>
+    /// <returns>How many were looked at: since Linux 6.11 those of the range, before that everything below its end.</returns>
+    /// <exception cref="IOException">/proc is not readable.</exception>
+    public static int Read(long start, long end, List<(long Start, long End)> into)
+    {
+        int maps = Sys.Open("/proc/self/maps", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
+        if (maps < 0)
+        {
+            throw new IOException($"/proc/self/maps: {ErrnoText.Describe(maps)}.");
+        }
+
+        try
+        {
+            int looked = 0, r = 0;
+            for (long at = start; at < end && (r = Sys.ProcmapQuery(maps, at, out long from, out long to)) == 0 && from < end; at = to)
+            {
+                into.Add((from, to));
+                looked++;
+            }
+
+            return r is 0 || r == -(int)Errno.ENOENT ? looked + 1 : ReadText(start, end, into);
+        }
+        finally
+        {
+            _ = Sys.Close(maps);
+        }
+    }
+
+    /// <summary>The same from the file's text, which always begins with the lowest address.</summary>
+    public static int ReadText(long start, long end, List<(long Start, long End)> into)
+    {
+        int looked = 0;
+        into.Clear();
+        foreach (string line in File.ReadLines("/proc/self/maps"))
+        {
+            looked++;
+            (long from, long to) = Range(line);
+            if (from >= end)
+            {
+                break;
+            }
+
+            if (to > start)
+            {
+                into.Add((from, to));
+            }
+        }
+
+        return looked;
+    }
+
+    /// <summary>The line of what lies in a range, or null. For messages.</summary>
+    public static string? Line(long start, long end) =>
+        File.ReadLines("/proc/self/maps").FirstOrDefault(l => Range(l) is var (from, to) && from < end && to > start);
+
+    /// <summary>All mappings of the address space: what vm.max_map_count limits.</summary>
+    public static int Count()
+    {
+        const int bufferBytes = 64 << 10;
+        byte[] buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(bufferBytes);
+        using FileStream maps = new("/proc/self/maps", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        int lines = 0;
+        for (int n; (n = maps.Read(buffer)) > 0;)
+        {
+            lines += buffer.AsSpan(0, n).Count((byte)'\n');
+        }
+
+        System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+        return lines;
+    }
+
+    private static (long Start, long End) Range(string line)
+    {
+        int dash = line.IndexOf('-'), space = line.IndexOf(' ');
+        return (Hex(line.AsSpan(0, dash)), Hex(line.AsSpan(dash + 1, space - dash - 1)));
+    }
+
+    /// <summary>The vsyscall page lies above 2^63.</summary>
+    private static long Hex(ReadOnlySpan<char> digits) => (long)Math.Min(ulong.Parse(digits, NumberStyles.HexNumber), long.MaxValue);
+}
