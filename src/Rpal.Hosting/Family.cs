@@ -91,6 +91,7 @@ internal sealed unsafe class Family
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
         MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.None);
+        MapFixed(FamilyLayout.AccountBase, FamilyLayout.MemberAccountBytes * FamilyLayout.MemberCapacity, Prot.Read | Prot.Write);
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
         {

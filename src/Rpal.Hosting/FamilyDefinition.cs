@@ -71,6 +71,9 @@ public sealed record FamilyDefinition(IReadOnlyList<MemberDefinition> Members)
         return family;
     }
 
+    /// <summary>Whether the cycles of every call are counted, per sender and service: <c>"accounting": true</c>. <c>rpal bench call</c> says what it costs.</summary>
+    public bool Accounting { get; init; }
+
     /// <summary>The program's name; for <c>dotnet App.dll</c> the assembly's.</summary>
     private static string NameFor(List<string> words)
     {

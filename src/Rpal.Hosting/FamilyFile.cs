@@ -8,7 +8,7 @@ internal static class FamilyFile
     private const int FileBytesLimit = 1 << 20;
     private const double SecondsLimit = 86_400;
 
-    private static readonly string[] s_familyFields = ["members", "onHostExit", "traceMembers"];
+    private static readonly string[] s_familyFields = ["members", "onHostExit", "traceMembers", "accounting"];
     private static readonly string[] s_memberFields =
         ["name", "command", "arguments", "environment", "workingDirectory", "restart", "restartLimit", "dependsOn", "ready", "readyTimeout", "stopGrace"];
 
@@ -57,6 +57,7 @@ internal static class FamilyFile
         {
             OnHostExit = f.Choice("onHostExit", OnHostExit),
             TraceMembers = f.Flag("traceMembers"),
+            Accounting = f.Flag("accounting"),
         };
     }
 

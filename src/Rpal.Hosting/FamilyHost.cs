@@ -76,6 +76,10 @@ public sealed class FamilyHost : IDisposable
     /// <param name="reason">What it lost, as a sentence without the full stop; the observer's notice begins with it.</param>
     public void RestartLost(string member, string reason) => Do(s => s.RestartLost(s.Find(member), reason));
 
+    /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
+    internal IReadOnlyList<(string Name, MemberTime Time)> Times() => _thread.AskAsync<IReadOnlyList<(string, MemberTime)>>(() =>
+        [.. from m in _supervisor?.Members ?? [] where m.IsRunning let time = m.Process!.Time where time is not null select (m.Name, time)]).GetAwaiter().GetResult();
+
     /// <summary>Kills what still runs, and ends the host's thread.</summary>
     public void Dispose()
     {
@@ -93,6 +97,7 @@ public sealed class FamilyHost : IDisposable
         }
 
         Family family = Family.GetOrCreate(_inject);
+        TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {

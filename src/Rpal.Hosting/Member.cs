@@ -24,6 +24,7 @@ internal sealed unsafe class Member
     private readonly Family _family;
     private readonly int _pidfd;
     private readonly Lock _pidfdLock = new();
+    private readonly (ulong Donated, ulong Received) _booksAtStart;
     private bool _pidfdClosed;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
@@ -35,6 +36,7 @@ internal sealed unsafe class Member
         _pidfd = pidfd;
         Broker = broker;
         _block = MemberBlock.At(index);
+        _booksAtStart = TimeAccount.Totals(index);
         new Thread(AwaitExit) { IsBackground = true, Name = $"exit {definition.Name}" }.Start();
     }
 
@@ -51,6 +53,18 @@ internal sealed unsafe class Member
 
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
+
+    /// <summary>Its CPU time, and whose work that was; null once it has ended.</summary>
+    public MemberTime? Time
+    {
+        get
+        {
+            lock (_pidfdLock)
+            {
+                return _pidfdClosed ? null : TimeAccount.Of(Index, Pid, _booksAtStart);     // the number may be another process's by now
+            }
+        }
+    }
 
     /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>

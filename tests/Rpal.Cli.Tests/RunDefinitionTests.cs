@@ -25,6 +25,16 @@ public sealed class RunDefinitionTests : IDisposable
     }
 
     [Theory]
+    [InlineData("--accounting", false)]
+    [InlineData("--no-color", true)]
+    public void Accounting_is_an_option_and_a_field(string option, bool field)
+    {
+        string file = Write("family.json", $$"""{ "accounting": {{(field ? "true" : "false")}}, "members": [{ "name": "one", "command": "true" }] }""");
+        RpalProcess.Result r = RpalProcess.Run("run", option, file);
+        Assert.True(r.ExitCode == 0, r.Error);
+    }
+
+    [Theory]
     [InlineData("{", "line 1")]
     [InlineData("{}", "Members")]
     [InlineData("""{ "members": [] }""", "0 members")]

@@ -19,6 +19,7 @@ internal static class RunCommand
             Description = "A ARGS -- B ARGS: programs with their arguments, which are theirs alone; or one word that ends in .json: a family file",
             Arity = ArgumentArity.ZeroOrMore,
         };
+        var accounting = new Option<bool>("--accounting") { Description = "Count the cycles that members spend in each other's services (family file: \"accounting\": true)" };
         var file = new Option<string?>("--file", "-f") { Description = "Family file, whatever its name", HelpName = "FILE" };
         var grace = new Option<double>("--grace")
         {
@@ -92,6 +93,7 @@ internal static class RunCommand
                 return Problem.Report(ExitCode.NoInput, e.Message);
             }
 
+            family = family with { Accounting = family.Accounting || parsed.GetValue(accounting) };
             bool colors = !parsed.GetValue(noColor);
             using var writer = new OutputWriter();
             IRunView view = parsed.GetValue(json)
@@ -106,6 +108,7 @@ internal static class RunCommand
             };
             return await RunAsync(family, view, writer, options).ConfigureAwait(false);
         });
+        command.Options.Add(accounting);
         return command;
     }
 

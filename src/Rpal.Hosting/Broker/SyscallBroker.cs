@@ -38,7 +38,6 @@ internal sealed unsafe class SyscallBroker
     private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
-    private readonly MappingBudget _mappings;
     private readonly Action<string> _tell;
     private string? _notice;
     private bool _toldFull, _toldFixed;
@@ -55,7 +54,6 @@ internal sealed unsafe class SyscallBroker
         _executable = Encoding.UTF8.GetBytes(executable);
         _member = member;
         _family = family;
-        _mappings = family.Mappings;
         _tell = tell;
         _actions = new SignalActions(member);
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
@@ -238,9 +236,9 @@ internal sealed unsafe class SyscallBroker
     /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
     private nint Place(long hint, long length, Func<long, nint> map)
     {
-        if (!_mappings.Allows(_space.HasFewerMappingsThan))
+        if (!_family.Mappings.Allows(_space.HasFewerMappingsThan))
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
             return -(int)Errno.ENOMEM;
         }
 
@@ -272,7 +270,7 @@ internal sealed unsafe class SyscallBroker
         const long plausibleBytes = 1L << 46;                    // more than that nobody has anywhere
         if (!_space.IsFull)
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
         }
         else if (!_toldFull && length is > 0 and < plausibleBytes)
         {

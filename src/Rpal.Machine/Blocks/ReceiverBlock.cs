@@ -17,6 +17,7 @@ namespace Rpal.Machine.Blocks;
 ///     process killed in between leaves a trace of whom it owes
 /// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
 /// 200 lazy switches for a signal u64   208 for a fault u64 (the others were for a system call)
+/// 216 began u64: time stamp of the claim, 0 when the call is not timed   224 calls u64: handlers that returned
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ReceiverBlock
@@ -27,7 +28,8 @@ internal unsafe struct ReceiverBlock
         WakeOffset = 64, SpinBudgetOffset = 68, ParkTopOffset = 72, FrameOffset = 80, FrameAreaOffset = 88, PendingOffset = 96, HomeOffset = 104,
         MaskOffset = 112, DeferredOffset = 120,
         LazyOffset = 128, InPlaceOffset = 136, CallsRolledBackOffset = 144, AnswersRolledBackOffset = 152, AnswersForwardOffset = 160, EvictionsOffset = 168,
-        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184, HomeCpuOffset = 188, PeerCpuOffset = 192, LazySignalsOffset = 200, LazyFaultsOffset = 208;
+        PendingSequenceOffset = 124, AnsweringOffset = 176, AnsweringSequenceOffset = 184, HomeCpuOffset = 188, PeerCpuOffset = 192, LazySignalsOffset = 200, LazyFaultsOffset = 208,
+        BeganOffset = 216, CallsOffset = 224;
 
     /// <summary>Values of <see cref="Wake"/>.</summary>
     public const uint WakeIdle = 0, WakeNow = 1, WakeAsleep = 3;
@@ -63,4 +65,6 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(LazySignalsOffset)] public ulong LazySignals;
     [FieldOffset(LazyFaultsOffset)] public ulong LazyFaults;
+    [FieldOffset(BeganOffset)] public ulong Began;
+    [FieldOffset(CallsOffset)] public ulong Calls;
 }

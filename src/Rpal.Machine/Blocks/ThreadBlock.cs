@@ -12,9 +12,10 @@ namespace Rpal.Machine.Blocks;
 /// <code>
 /// kernel thread   0 self u64   8 current receiver u64   16 selector u8   24 parked receiver u64
 ///                32 tid i32   36 pid i32   40 member u64   48 inject countdown u32   52 inject reload u32
+///                56 paused at u64: time stamp, while it sleeps inside calls that are timed
 /// sender         64 rsp u64   72 fs u64   80 own receiver u64   88 reply u32   92 spin budget u32
 ///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 index u32   116 CPU of whom it waits for u32
-///               120 service whose receivers it waits for u64, or 0
+///               120 service whose receivers it waits for u64, or 0   128 account u64
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
 /// counters      192 signals queued again u64
@@ -27,9 +28,9 @@ internal unsafe struct ThreadBlock
     public const int SizeBytes = 1024;
     public const int
         SelfOffset = 0, CurrentOffset = 8, SelectorOffset = 16, ParkedOffset = 24, TidOffset = 32, PidOffset = 36, MemberOffset = 40,
-        InjectCountdownOffset = 48, InjectReloadOffset = 52,
+        InjectCountdownOffset = 48, InjectReloadOffset = 52, PausedAtOffset = 56,
         RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
-        PeerCpuOffset = 116, LastReceiverOffset = 256,
+        PeerCpuOffset = 116, AccountOffset = 128, LastReceiverOffset = 256,
         RequeuedOffset = 192;
 
     [FieldOffset(SelfOffset)] public ThreadBlock* Self;
@@ -41,6 +42,7 @@ internal unsafe struct ThreadBlock
     [FieldOffset(MemberOffset)] public MemberBlock* Member;
     [FieldOffset(InjectCountdownOffset)] public uint InjectCountdown;
     [FieldOffset(InjectReloadOffset)] public uint InjectReload;
+    [FieldOffset(PausedAtOffset)] public ulong PausedAt;
 
     [FieldOffset(RspOffset)] public nint Rsp;
     [FieldOffset(FsOffset)] public nint Fs;
@@ -53,6 +55,7 @@ internal unsafe struct ThreadBlock
     [FieldOffset(112)] public int Index;
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(120)] public ServiceEntry* WaitsFor;
+    [FieldOffset(AccountOffset)] public ThreadAccount* Account;
     [FieldOffset(LastReceiverOffset)] public fixed long LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 

@@ -50,6 +50,7 @@ internal sealed partial class Emitter
         c.mov(rax, __[rsi + ReceiverBlock.RegistrationOffset]);
         c.cmp(rax, __[rdx + CallFrame.RegistrationOffset]);
         c.jne(L("wrong_registration"));
+        EmitBegan();
         Point("entry_current");
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
@@ -71,6 +72,7 @@ internal sealed partial class Emitter
         Point("handler_left");
         c.mov(__dword_ptr[rbx + ReceiverBlock.InHandlerOffset], 0);
 
+        EmitEnded();
         Here("exit_check");
         c.cmp(rbx, Gs(ThreadBlock.CurrentOffset));
         Point("exit_branch");                                    // from here the decision may be stale: undone up to exit_done
@@ -94,6 +96,7 @@ internal sealed partial class Emitter
         Point("exit_ready");
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         Here("exit_end");
+        EmitBooked();
         c.mov(rcx, __[rbx + ReceiverBlock.ServiceOffset]);
         c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
         c.jne(L("exit_wake_waiters"));

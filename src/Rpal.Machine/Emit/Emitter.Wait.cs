@@ -183,7 +183,8 @@ internal sealed partial class Emitter
 
     /// <summary>
     /// A sender whose call was lazily switched waits for the reply. In: rbx = its thread block, on its own stack below the
-    /// saved registers. It may itself be moved to another kernel thread while it waits: it uses no GS.
+    /// saved registers. It may itself be moved to another kernel thread while it waits: it uses GS for nothing but the pause, which
+    /// a move ends.
     /// </summary>
     private void EmitWaitReply()
     {
@@ -202,9 +203,13 @@ internal sealed partial class Emitter
         c.@lock.cmpxchg(__dword_ptr[rbx + ThreadBlock.ReplyOffset], edx);
         c.jne(L("reply_sleep"));
         Here("reply_futex");
+        c.mov(r9d, edx);
+        EmitPause("reply_paused");
+        c.mov(edx, r9d);
         c.lea(rdi, __[rbx + ThreadBlock.ReplyOffset]);
         c.xor(r10d, r10d);
         FutexWait();
+        c.call(L("resume_clock"));
         c.jmp(L("reply_sleep"));
 
         Here("reply_adapt");

@@ -61,9 +61,11 @@ internal static unsafe class ThreadArmory
             Index = index,
             ErrorText = MemberBlock.ErrorText(member->Index, index),
             SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
+            Account = ThreadAccount.At(member->Index, index),
             InjectCountdown = s_injectReload,
             InjectReload = s_injectReload,
         };
+        block->Account->Used = 1;
         int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
         if (r < 0)
         {
