@@ -107,6 +107,17 @@ public sealed class RunDefinitionTests : IDisposable
         Assert.Empty(r.Output);
     }
 
+    [Theory]
+    [InlineData("run")]
+    [InlineData("restart")]
+    [InlineData("kill")]
+    public void Help_needs_no_arguments(string command)
+    {
+        RpalProcess.Result r = RpalProcess.Run(command, "--help");
+        Assert.Equal((0, ""), (r.ExitCode, r.Error));
+        Assert.Contains($"rpal {command}", r.Output, StringComparison.Ordinal);
+    }
+
     private string Write(string name, string text)
     {
         string path = Path.Combine(_directory, name);

@@ -68,16 +68,21 @@ internal static class RunCommand
         };
         command.SetAction(async parsed =>
         {
+            FamilyDefinition Read()
+            {
+                FamilyDefinition defined = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
+                return defined with
+                {
+                    OnHostExit = parsed.GetValue(onHostExit) ?? defined.OnHostExit,
+                    TraceMembers = parsed.GetValue(trace) || defined.TraceMembers,
+                    Members = [.. defined.Members.Select(m => m with { Restart = parsed.GetValue(restart) ?? m.Restart, RestartLimit = parsed.GetValue(limit) ?? m.RestartLimit })],
+                };
+            }
+
             FamilyDefinition family;
             try
             {
-                family = Define(parsed.GetValue(file), parsed.GetValue(programs) ?? []);
-                family = family with
-                {
-                    OnHostExit = parsed.GetValue(onHostExit) ?? family.OnHostExit,
-                    TraceMembers = parsed.GetValue(trace) || family.TraceMembers,
-                    Members = [.. family.Members.Select(m => m with { Restart = parsed.GetValue(restart) ?? m.Restart, RestartLimit = parsed.GetValue(limit) ?? m.RestartLimit })],
-                };
+                family = Read();
             }
             catch (FormatException e)
             {
@@ -96,6 +101,7 @@ internal static class RunCommand
                 : new TextView(writer, [.. family.Members.Select(m => m.Name)], !parsed.GetValue(noPrefix), colors && Terminal.HasColors(isError: false), colors && Terminal.HasColors(isError: true));
             var options = new FamilyHostOptions
             {
+                Reload = family.File is null ? null : Read,
                 StopGrace = TimeSpan.FromSeconds(parsed.GetValue(grace)),
                 KeeperCommand = KeeperRole.Command(print: !parsed.GetValue(json)),
                 Control = true,

@@ -116,6 +116,7 @@ internal sealed unsafe class SyscallBroker
             {
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
+
             NoteInFlight(0);
 
             if (_notice is { } text)

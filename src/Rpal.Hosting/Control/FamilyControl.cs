@@ -5,7 +5,7 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Control;
 
 /// <summary>What can be asked of a running family from outside. Called from connections' threads; decisions are made on the host's.</summary>
-internal sealed class FamilyControl(FamilyDefinition definition, Family family, Supervisor supervisor, HostThread thread, LogBook logs)
+internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefinition>? reload, Family family, Supervisor supervisor, HostThread thread, LogBook logs)
 {
     private readonly long _began = Stopwatch.GetTimestamp();
 
@@ -55,9 +55,8 @@ internal sealed class FamilyControl(FamilyDefinition definition, Family family, 
     /// <exception cref="FormatException">The file is wrong now; nothing has changed.</exception>
     public Task ReplaceAsync(string member, IReadOnlyList<string>? command)
     {
-        MemberDefinition? replacement = definition.File is { } file
-            ? FamilyDefinition.Load(file).Members.FirstOrDefault(m => m.Name == member)
-            : null;
+        FamilyDefinition? now = reload is not null ? reload() : definition.File is { } file ? FamilyDefinition.Load(file) : null;
+        MemberDefinition? replacement = now?.Members.FirstOrDefault(m => m.Name == member);
         return thread.AskAsync(() =>
         {
             SupervisedMember m = supervisor.Find(member);
