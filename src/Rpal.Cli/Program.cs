@@ -1,4 +1,5 @@
 using Rpal.Cli;
 using Rpal.Cli.Bench;
+using Rpal.Cli.Torture;
 
-return KeeperRole.TryRun(args) is { } kept ? kept : BenchRoles.TryRun(args) is { } exitCode ? exitCode : await RpalCommandLine.RunAsync(args);
+return KeeperRole.TryRun(args) is { } kept ? kept : BenchRoles.TryRun(args) is { } exitCode ? exitCode : TortureRoles.TryRun(args) is { } tortured ? tortured : await RpalCommandLine.RunAsync(args);

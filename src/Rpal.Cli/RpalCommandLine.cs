@@ -4,6 +4,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Rpal.Cli.Bench;
 using Rpal.Cli.Commands;
+using Rpal.Cli.Torture;
 
 namespace Rpal.Cli;
 
@@ -14,7 +15,7 @@ internal static class RpalCommandLine
     private const string Name = "rpal";
 
     /// <summary>The commands. A new one is added here and nowhere else.</summary>
-    private static Command[] Commands() => [RunCommand.Create(), PsCommand.Create(), LogsCommand.Create(), MemberCommands.Stop(), MemberCommands.Restart(), MemberCommands.Kill(), DemoCommand.Create(), BenchCommands.Create(), DoctorCommand.Create()];
+    private static Command[] Commands() => [RunCommand.Create(), PsCommand.Create(), LogsCommand.Create(), MemberCommands.Stop(), MemberCommands.Restart(), MemberCommands.Kill(), DemoCommand.Create(), BenchCommands.Create(), TortureCommand.Create(), DoctorCommand.Create()];
 
     /// <returns>The exit code.</returns>
     public static async Task<int> RunAsync(string[] args)

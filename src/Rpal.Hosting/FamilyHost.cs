@@ -107,7 +107,7 @@ public sealed class FamilyHost : IDisposable
         }
 
         var starter = new MemberStarter(family, _observer, _logs, _keeper);
-        var supervisor = _supervisor = new Supervisor(_definition, family, starter, _thread, _observer, _options.StopGrace);
+        var supervisor = _supervisor = new Supervisor(_definition, family, starter, _thread, _observer, _options.StopGrace) { RestartDelay = _options.RestartDelay };
         family.ReceiverLost = (slot, reason) => _thread.Post(() =>
         {
             if (supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot) is { } m)

@@ -17,4 +17,7 @@ public sealed record FamilyHostOptions
 
     /// <summary>Whether <c>rpal ps</c> and others of the same user can reach this host.</summary>
     public bool Control { get; init; }
+
+    /// <summary>Before each restart, however many came before it; null: as <see cref="Supervision.Backoff"/> says. For tests that kill members all the time.</summary>
+    internal TimeSpan? RestartDelay { get; init; }
 }

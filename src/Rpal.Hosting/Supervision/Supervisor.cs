@@ -34,6 +34,9 @@ internal sealed class Supervisor
 
     public IReadOnlyList<SupervisedMember> Members => _members;
 
+    /// <summary>See <see cref="FamilyHostOptions.RestartDelay"/>.</summary>
+    public TimeSpan? RestartDelay { get; init; }
+
     /// <summary>Completes when all are down and none is to be started again.</summary>
     public Task<FamilyResult> Result => _result.Task;
 
@@ -185,7 +188,7 @@ internal sealed class Supervisor
         }
         else
         {
-            m.BackOff(Backoff.Delay(m.Row), why, Decide);
+            m.BackOff(RestartDelay ?? Backoff.Delay(m.Row), why, Decide);
         }
     }
 

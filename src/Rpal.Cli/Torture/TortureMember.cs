@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Rpal.Linux;
+using Rpal.Machine.Blocks;
+
+namespace Rpal.Cli.Torture;
+
+/// <summary>Why a member may end now.</summary>
+internal enum Permitted
+{
+    /// <summary>It may not: an end is a crash.</summary>
+    Nothing,
+
+    /// <summary>Somebody kills it, or has.</summary>
+    Kill,
+
+    /// <summary>The host starts it anew, because it lost a receiver with a killed caller.</summary>
+    Lost,
+
+    /// <summary>The run is over.</summary>
+    Stop,
+}
+
+/// <summary>One member as the torture's host knows it. Fields under the family's lock.</summary>
+internal sealed unsafe class TortureMember(string name, bool isCallee, int index, TortureArena* arena)
+{
+    private const int LinesKept = 40;
+
+    private readonly Queue<string> _lines = new();
+
+    public string Name { get; } = name;
+
+    public bool IsCallee { get; } = isCallee;
+
+    public int Index { get; } = index;
+
+    public MemberPlace* Place { get; } = isCallee ? TortureArena.Callee(arena, index) : TortureArena.Caller(arena, index);
+
+    /// <summary>0: not running.</summary>
+    public int Pid { get; set; }
+
+    public int Slot { get; private set; }
+
+    public Permitted Permitted { get; set; }
+
+    /// <summary>When the process began, was killed or ended, CLOCK_MONOTONIC in ns.</summary>
+    public long SinceNs { get; set; }
+
+    /// <summary>Its services, handlers and threads are there.</summary>
+    public bool IsReady => Pid != 0 && Permitted == Permitted.Nothing && Volatile.Read(ref Place->Ready) == Volatile.Read(ref Place->Incarnation) && Volatile.Read(ref Place->Ready) > ReadyBefore;
+
+    /// <summary>The last ready incarnation before this process.</summary>
+    public ulong ReadyBefore { get; private set; }
+
+    public void Started(int pid, long slotAddress)
+    {
+        (Pid, Slot, Permitted, SinceNs) = (pid, (int)((slotAddress - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes), Permitted.Nothing, Stopwatch.GetTimestamp());
+        ReadyBefore = Volatile.Read(ref Place->Ready);
+    }
+
+    /// <summary>Before it is ended: what its callers may see from now on.</summary>
+    public void Permit(Permitted what)
+    {
+        Permitted = what;
+        SinceNs = Stopwatch.GetTimestamp();
+        Volatile.Write(ref Place->MayDie, Volatile.Read(ref Place->Incarnation));
+    }
+
+    public void Kill()
+    {
+        Permit(Permitted.Kill);
+        Volatile.Write(ref Place->KilledNs, Stopwatch.GetTimestamp());
+        _ = Sys.Kill(Pid, Signal.SIGKILL);
+    }
+
+    public void AddLine(string line)
+    {
+        _lines.Enqueue(line);
+        if (_lines.Count > LinesKept)
+        {
+            _lines.Dequeue();
+        }
+    }
+
+    public string TakeLines()
+    {
+        string all = string.Join('\n', _lines);
+        _lines.Clear();
+        return all;
+    }
+}

@@ -1,0 +1,83 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Rpal.Cli.Torture;
+
+/// <summary>The figures of one phase.</summary>
+internal static unsafe class TortureReport
+{
+    public static JsonObject Of(TortureArena* arena, TortureFamily family, SignalStorm storm, PointKiller points, Baseline before, Baseline after, TimeSpan took, TortureOptions options)
+    {
+        Dictionary<string, ulong> sums = [];
+        void Add(string name, ulong value) => sums[name] = sums.GetValueOrDefault(name) + value;
+        long longest = 0;
+        ulong wrong = 0, outcomes = 0;
+        foreach (TortureMember m in family.Members)
+        {
+            for (int t = 0; !m.IsCallee && t < TortureOptions.Threads; t++)
+            {
+                CallPlace* c = TortureArena.Call(arena, m.Index, t);
+                Add("calls", c->Calls);
+                Add("answered", c->Answered);
+                Add("busy", c->Busy);
+                Add("peer_died", c->PeerDied);
+                Add("closed", c->Closed);
+                Add("remote_exceptions", c->RemoteExceptions);
+                Add("canceled", c->Canceled);
+                Add("caller_killed", c->Abandoned);
+                wrong += c->Wrong;
+                longest = Math.Max(longest, c->LongestNs);
+                outcomes += c->Answered + c->Busy + c->PeerDied + c->Closed + c->RemoteExceptions + c->Canceled + c->Abandoned;
+            }
+
+            wrong += m.Place->Wrong;
+            Add("nested_answered", m.Place->NestedAnswered);
+            Add("nested_busy", m.Place->NestedBusy);
+            Add("nested_peer_died", m.Place->NestedPeerDied);
+            Add("nested_closed", m.Place->NestedClosed);
+            Add("signals_handled", m.Place->SignalsHandled);
+            Add("collections", m.Place->Collections);
+            Add("services_churned", m.Place->Churned);
+        }
+
+        string[] leaks = [.. after.LeaksSince(before)];
+        uint[] samples = TortureArena.SamplesOf(arena);
+        Array.Sort(samples);
+        double At(double share) => samples.Length == 0 ? 0 : samples[(int)Math.Min(samples.Length - 1, samples.Length * share)] / 1000.0;
+        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0;
+        JsonObject report = new()
+        {
+            ["ok"] = ok,
+            ["phase"] = options.Phase,
+            ["seed"] = options.Seed,
+            ["seconds"] = Math.Round(took.TotalSeconds, 1),
+            ["kills_callee"] = family.KilledCallees,
+            ["kills_caller"] = family.KilledCallers,
+            ["wrong_answers"] = wrong,
+            ["hangs"] = family.Hangs.Count,
+            ["crashes"] = family.Crashes.Count,
+            ["lost_receivers"] = family.LostReceivers,
+            ["restarts"] = family.Restarts,
+            ["unaccounted"] = (long)sums["calls"] - (long)outcomes,
+            ["longest_call_ms"] = longest / 1e6,
+            ["peer_died_ms"] = new JsonObject { ["count"] = samples.Length, ["p50"] = At(0.5), ["p99"] = At(0.99), ["max"] = At(1) },
+            ["signals_sent"] = storm.Sent,
+        };
+        foreach ((string name, ulong value) in sums)
+        {
+            report[name] = value;
+        }
+
+        if (options.Inject)
+        {
+            report["kills_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)(p.Callees + p.Callers))));
+            report["not_reached"] = new JsonObject(points.Results.Where(p => p.NotReached > 0).Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.NotReached)));
+        }
+
+        report["leaks"] = JsonSerializer.SerializeToNode(leaks);
+        report["before"] = JsonSerializer.SerializeToNode(before);
+        report["after"] = JsonSerializer.SerializeToNode(after);
+        report["details"] = JsonSerializer.SerializeToNode(TortureArena.TextsOf(arena).Concat(family.Crashes).Concat(family.Hangs));
+        return report;
+    }
+}
