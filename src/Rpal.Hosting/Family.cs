@@ -146,8 +146,19 @@ internal sealed unsafe class Family
         return m;
     }
 
-    /// <summary>Members whose blocks can be looked at: those that run and those that have run.</summary>
-    public IEnumerable<int> Members() => Enumerable.Range(0, FamilyLayout.MemberCapacity).Where(m => Volatile.Read(ref _prepared[m]));
+    /// <summary>Members whose blocks say something: those that run, and those that have ended and whose slot is not given back yet.</summary>
+    public IEnumerable<int> Members()
+    {
+        for (int m = 0; m < FamilyLayout.MemberCapacity; m++)
+        {
+            if (Volatile.Read(ref _prepared[m]) && MemberStateOf(m) != MemberState.Free)
+            {
+                yield return m;
+            }
+        }
+    }
+
+    private static unsafe MemberState MemberStateOf(int member) => (MemberState)Volatile.Read(ref *(uint*)&MemberBlock.At(member)->State);
 
     private static void MapFixed(long address, long length, int prot)
     {

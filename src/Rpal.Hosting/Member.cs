@@ -177,15 +177,16 @@ internal sealed unsafe class Member
         {
         }
 
+        var report = new DeathReport(_family, _block);
+        report.Announce();                                        // first: callers wait, and the broker may be waiting for the dead
+        List<LostReceiver> lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
         Broker.MemberEnded();
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
         {
         }
 
-        var report = new DeathReport(_family, _block);
-        report.Announce();
-        foreach (LostReceiver lost in new BorrowedReceivers(_family).GiveBack(Index))
+        foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
         }

@@ -20,12 +20,13 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 
     private readonly MemberBlock* _member = member;
 
-    /// <summary>From here on nobody enters the member.</summary>
+    /// <summary>From here on nobody enters the member, and whoever waits for it is told. What is still executed elsewhere comes with <see cref="Run"/>.</summary>
     public void Announce()
     {
         RetireReady();
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
+        _ = Sweep();
     }
 
     /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more and everybody was told.</summary>

@@ -46,11 +46,12 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
-                ReceiverState state = (ReceiverState)(byte)Volatile.Read(ref r->StateWord);
+                uint word = Volatile.Read(ref r->StateWord);
+                ReceiverState state = (ReceiverState)(byte)word;
                 runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
                 if (m == index ? state == ReceiverState.Foreign
-                    : (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
+                    : ThreadBlock.ClaimerOf(word) == index || (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
                 {
                     return true;
                 }

@@ -138,6 +138,9 @@ internal sealed partial class Emitter
         Begin(Routine.Agent, "agent");
         c.push(rbx);
         c.mov(rbx, rdi);
+        c.push(-1);
+        c.mov(rsi, rsp);                                         // a handler on this thread could ask the host, which waits for it
+        EmitSetMask();
         c.mov(__dword_ptr[rbx + MemberBlock.AgentReadyOffset], 1);
         c.lea(rdi, __[rbx + MemberBlock.AgentReadyOffset]);
         FutexWake(1);

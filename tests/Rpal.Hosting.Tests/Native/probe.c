@@ -380,7 +380,7 @@ static void forks(void)
     CHECK(posix_spawnp(&child, "sh", 0, 0, words, environ) == 0);
     collect(child, 9);
     CHECK(WEXITSTATUS(system("exit 10")) == 10);
-    FILE *f = popen("echo out", "r");
+    FILE *f = popen("echo out; echo more", "r");
     char line[64];
     CHECK(f && fgets(line, sizeof line, f) && strcmp(line, "out\n") == 0);
     CHECK(fgets(line, sizeof line, f) && strcmp(line, "more\n") == 0 && pclose(f) == 0);      // read to the end, or sh gets SIGPIPE
