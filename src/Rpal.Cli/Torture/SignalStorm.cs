@@ -43,7 +43,7 @@ internal sealed unsafe class SignalStorm(TortureFamily family, ulong seed)
     private void Send(TortureMember m)
     {
         const int looks = 16;
-        for (int burst = m.IsReady ? _random.Next(4) : 0; burst > 0; burst--)
+        for (int burst = m.IsUp ? _random.Next(4) : 0; burst > 0; burst--)
         {
             int tid = MemberBlock.Thread(m.Slot, _random.Next(looks))->Tid;
             int signal = _random.Next(3) switch { 0 => Nuisance.Urgent, 1 => Nuisance.RealTime, _ => SystemCall.Activation };

@@ -137,7 +137,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             Arguments = arguments,
             Restart = RestartPolicy.Always,
             RestartLimit = int.MaxValue,
-            Environment = options.Inject ? new Dictionary<string, string?> { ["RPAL_TEST_INJECT_EVERY"] = "97" } : [],
+            Environment = options.Inject ? new Dictionary<string, string?> { ["RPAL_TEST_INJECT_EVERY"] = "31" } : [],
         };
     }
 
@@ -171,8 +171,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             lock (Lock)
             {
                 Judge(m, exit, ran);
-                m.Pid = 0;
-                m.SinceNs = Stopwatch.GetTimestamp();
+                m.Ended();
                 CloseCalls(m);
             }
         }

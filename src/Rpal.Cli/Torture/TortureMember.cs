@@ -36,25 +36,27 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
     public MemberPlace* Place { get; } = isCallee ? TortureArena.Callee(arena, index) : TortureArena.Caller(arena, index);
 
     /// <summary>0: not running.</summary>
-    public int Pid { get; set; }
+    public int Pid { get; private set; }
 
     public int Slot { get; private set; }
 
     public Permitted Permitted { get; set; }
 
     /// <summary>When the process began, was killed or ended, CLOCK_MONOTONIC in ns.</summary>
-    public long SinceNs { get; set; }
+    public long SinceNs { get; private set; }
+
+    /// <summary>Which of its processes runs now, or did last. Each counts itself when it begins, and this is known before it does.</summary>
+    public ulong Incarnation { get; private set; } = 1;
 
     /// <summary>Its services, handlers and threads are there.</summary>
-    public bool IsReady => Pid != 0 && Permitted == Permitted.Nothing && Volatile.Read(ref Place->Ready) == Volatile.Read(ref Place->Incarnation) && Volatile.Read(ref Place->Ready) > ReadyBefore;
+    public bool IsUp => Pid != 0 && Volatile.Read(ref Place->Ready) == Incarnation;
 
-    /// <summary>The last ready incarnation before this process.</summary>
-    public ulong ReadyBefore { get; private set; }
+    /// <summary>Up, and nobody has told it to end.</summary>
+    public bool IsReady => IsUp && Permitted == Permitted.Nothing;
 
     public void Started(int pid, long slotAddress)
     {
         (Pid, Slot, Permitted, SinceNs) = (pid, (int)((slotAddress - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes), Permitted.Nothing, Stopwatch.GetTimestamp());
-        ReadyBefore = Volatile.Read(ref Place->Ready);
     }
 
     /// <summary>Before it is ended: what its callers may see from now on.</summary>
@@ -62,7 +64,14 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
     {
         Permitted = what;
         SinceNs = Stopwatch.GetTimestamp();
-        Volatile.Write(ref Place->MayDie, Volatile.Read(ref Place->Incarnation));
+        Volatile.Write(ref Place->MayDie, Incarnation);
+    }
+
+    public void Ended()
+    {
+        Pid = 0;
+        SinceNs = Stopwatch.GetTimestamp();
+        Incarnation = Volatile.Read(ref Place->Incarnation) + 1;
     }
 
     public void Kill()

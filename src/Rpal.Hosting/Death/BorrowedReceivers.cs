@@ -148,10 +148,11 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     }
 
     /// <summary>A context that waits for the reply to a call it made: all that it needs lies on its stack.</summary>
+    /// <remarks>It goes on where it looks at every value of the word: it may have announced that it sleeps, and the spin before would take that for a reply.</remarks>
     private SavedContext Waiting(ThreadBlock* sender, SavedContext? like)
     {
         const int roomBelow = 256;                               // as the lazy switch leaves it
-        return SavedContext.At(_labels["wait_reply"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
+        return SavedContext.At(_labels["reply_sleep"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
     }
 
     /// <summary>Whether a receiver's context waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>

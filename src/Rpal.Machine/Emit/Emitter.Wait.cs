@@ -196,7 +196,7 @@ internal sealed partial class Emitter
     {
         Point("wait_reply");
         SpinWhileZero(rbx, ThreadBlock.ReplyOffset, ThreadBlock.SpinBudgetOffset, ThreadBlock.PeerCpuOffset, "reply_taken");
-        Here("reply_sleep");                                     // SYNC reply: pairs with answer_reply and the host's report of a death
+        Here("reply_sleep");                                     // SYNC reply: pairs with answer_reply and the host's report of a death; a context whose kernel thread died goes on here
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.ReplyOffset]);
         c.mov(edx, eax);
         c.or(edx, (int)CallResult.Asleep);
