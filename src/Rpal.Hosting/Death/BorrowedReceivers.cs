@@ -62,17 +62,31 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 }
             }
 
-            foreach (int m in family.Members())
-            {
-                for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
-                {
-                    Settle(MemberBlock.Receiver(m, i), member);
-                }
-            }
-
-            WakeAllWaiters();
+            SettleAll(member);
             return lost;
         }
+    }
+
+    /// <summary>Again, until the slot is given back: what others carried for the dead member when it ended.</summary>
+    public void SettleLeft(int member)
+    {
+        lock (s_lock)
+        {
+            SettleAll(member);
+        }
+    }
+
+    private void SettleAll(int member)
+    {
+        foreach (int m in family.Members())
+        {
+            for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
+            {
+                Settle(MemberBlock.Receiver(m, i), member);
+            }
+        }
+
+        WakeAllWaiters();
     }
 
     private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? context)
@@ -219,7 +233,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         uint word = Volatile.Read(ref r->StateWord);
         ReceiverState state = (ReceiverState)(byte)word;
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
-        if (ThreadBlock.ClaimerOf(word) == member)
+        if (ThreadBlock.ClaimerOf(word) == member && !IsCarried(MemberBlock.Thread(member, ThreadBlock.ClaimingThreadOf(word))))
         {
             if (frame == 0)
             {
@@ -240,6 +254,16 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         {
             _ = Interlocked.CompareExchange(ref *(nint*)&r->Pending, 0, pending);
         }
+    }
+
+    /// <summary>
+    /// Whether a sender's context is executed by a kernel thread of another member: it is a receiver's, and that one is foreign. Then what the context has
+    /// claimed is in use, until the death report has brought the context home or that other member ends too.
+    /// </summary>
+    private static bool IsCarried(ThreadBlock* sender)
+    {
+        ReceiverBlock* own = (ReceiverBlock*)Volatile.Read(ref *(nint*)&sender->OwnReceiver);
+        return own is not null && own->State == ReceiverState.Foreign;
     }
 
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);

@@ -28,6 +28,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
         for (int wait = FirstWaitMs; IsPinned() || AddressSpace.HasOrphans(Living()); wait = Math.Min(2 * wait, LongestWaitMs))
         {
             Thread.Sleep(wait);
+            new BorrowedReceivers(family).SettleLeft(index);
         }
 
         _ = Sys.Munmap((nint)FamilyLayout.Slot(index), unchecked((nuint)FamilyLayout.SlotBytes));

@@ -68,6 +68,9 @@ internal unsafe struct ThreadBlock
     /// <summary>The state word of a receiver that this thread has claimed: Foreign, above it 1 + the thread's number in the family.</summary>
     public static uint ClaimWordOf(int member, int index) => (uint)ReceiverState.Foreign | (uint)(member * FamilyLayout.ThreadCapacity + index + 1) << ClaimerShift;
 
+    /// <summary>Number in its member of the thread that has claimed a receiver.</summary>
+    public static int ClaimingThreadOf(uint stateWord) => (int)((stateWord >> ClaimerShift) - 1) % FamilyLayout.ThreadCapacity;
+
     /// <summary>The member whose thread has claimed a receiver, or -1.</summary>
     public static int ClaimerOf(uint stateWord) =>
         (ReceiverState)(byte)stateWord == ReceiverState.Foreign ? (int)((stateWord >> ClaimerShift) - 1) / FamilyLayout.ThreadCapacity : -1;
