@@ -17,6 +17,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
     private readonly TortureArena* _arena;
     private readonly List<string> _crashes = [], _hangs = [];
     private Task<FamilyResult>? _run;
+    private bool _stopping;
 
     public TortureFamily(TortureArena* arena, TortureOptions options)
     {
@@ -27,7 +28,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             .. Enumerable.Range(0, options.Callers).Select(i => new TortureMember($"caller-{i}", isCallee: false, i, _arena)),
         ];
         MemberDefinition anchor = new() { Name = Anchor, Command = "sleep", Arguments = ["infinity"] };
-        _host = new FamilyHost(new FamilyDefinition([anchor, .. Members.Select(m => Definition(m, options))]), this, options.Inject,
+        _host = new FamilyHost(new FamilyDefinition([anchor, .. Members.Select(m => Definition(m, options))]) { TraceMembers = options.Trace }, this, options.Inject,
             new FamilyHostOptions { StopGrace = s_stopGrace, RestartDelay = TimeSpan.Zero });
     }
 
@@ -75,6 +76,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
 
         lock (Lock)
         {
+            _stopping = true;
             foreach (TortureMember m in Members)
             {
                 m.Permit(Permitted.Stop);
@@ -95,6 +97,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
     public void StartMembers()
     {
         Volatile.Write(ref _arena->Pause, 0);
+        _stopping = false;
         foreach (TortureMember m in Members)
         {
             _host.RestartAsync(m.Name).GetAwaiter().GetResult();
@@ -148,7 +151,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             lock (Lock)
             {
                 Restarts++;
-                m.Started(processId, slotAddress);
+                m.Started(processId, slotAddress, _stopping ? Permitted.Stop : Permitted.Nothing);
             }
         }
     }

@@ -54,9 +54,9 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
     /// <summary>Up, and nobody has told it to end.</summary>
     public bool IsReady => IsUp && Permitted == Permitted.Nothing;
 
-    public void Started(int pid, long slotAddress)
+    public void Started(int pid, long slotAddress, Permitted permitted)
     {
-        (Pid, Slot, Permitted, SinceNs) = (pid, (int)((slotAddress - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes), Permitted.Nothing, Stopwatch.GetTimestamp());
+        (Pid, Slot, Permitted, SinceNs) = (pid, (int)((slotAddress - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes), permitted, Stopwatch.GetTimestamp());
     }
 
     /// <summary>Before it is ended: what its callers may see from now on.</summary>
