@@ -80,6 +80,11 @@ internal sealed unsafe class HangWatch(TortureArena* arena, TortureFamily family
         IReadOnlyDictionary<string, long> labels = Family.GetOrCreate().Code.Labels;
         foreach (int member in Family.GetOrCreate().Members())
         {
+            if (MemberBlock.At(member)->State == MemberState.Free)
+            {
+                continue;
+            }
+
             text.Append(CultureInfo.InvariantCulture, $"slot {member} {MemberBlock.At(member)->State} pid {MemberBlock.At(member)->Pid}\n");
             for (int i = 0; i < 16; i++)
             {
@@ -95,7 +100,7 @@ internal sealed unsafe class HangWatch(TortureArena* arena, TortureFamily family
                 ThreadBlock* t = MemberBlock.Thread(member, i);
                 if (t->Tid != 0)
                 {
-                    text.Append(CultureInfo.InvariantCulture, $"  thread {(nint)t:x} tid {t->Tid} {Kernel(t->Pid, t->Tid, labels)} current {(nint)t->Current:x} parked {(nint)t->Parked:x} selector {t->Selector} own {(nint)t->OwnReceiver:x} reply {t->Reply:x} rsp {t->Rsp:x} waits {(nint)t->WaitsFor:x}\n");
+                    text.Append(CultureInfo.InvariantCulture, $"  thread {(nint)t:x} tid {t->Tid} {Kernel(t->Pid, t->Tid, labels)} current {(nint)t->Current:x} parked {(nint)t->Parked:x} selector {t->Selector} own {(nint)t->OwnReceiver:x} reply {t->Reply:x} rsp {t->Rsp:x} waits {(nint)t->WaitsFor:x} copying {t->Copying}\n");
                 }
             }
         }

@@ -59,6 +59,8 @@ internal sealed record PointResult(string Point)
     public int Callers { get; set; }
 
     public int NotReached { get; set; }
+
+    public int Kills => Callees + Callers;
 }
 
 /// <summary>Kills at the numbered points of the machine code: a member kills itself where the header's word says.</summary>
@@ -71,7 +73,13 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
 
     private readonly Random _random = TortureMessage.RandomOf(options.Seed, 2);
 
+    /// <summary>A point that was not reached in time is tried again, up to so many times for each kill wanted.</summary>
+    private const int TriesPerKill = 3;
+
     public List<PointResult> Results { get; } = [];
+
+    /// <summary>Points with fewer kills than wanted.</summary>
+    public IEnumerable<string> Missing() => Results.Where(r => r.Kills < options.PerPoint).Select(r => r.Point);
 
     public void Run(Action<double> progress)
     {
@@ -79,12 +87,16 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
         List<(string Name, int Number)> points = [.. code.Points.Select((p, i) => (p, i)), .. code.KillPoints.Select((p, i) => (p, FamilyHeader.PointCapacity + i))];
         points = options.OnlyPoint.Length == 0 ? points : [.. points.Where(p => options.OnlyPoint.Split(',').Contains(p.Name))];
         Results.AddRange(points.Select(p => new PointResult(p.Name)));
-        for (int round = 0, done = 0; round < options.PerPoint; round++)
+        for (int round = 0; round < TriesPerKill * options.PerPoint && Missing().Any(); round++)
         {
-            for (int p = 0; p < points.Count && !family.Failed; p++, done++)
+            foreach ((string name, int number) in points)
             {
-                KillAt(points[p].Name, points[p].Number, Results[p], round);
-                progress(done / (double)(points.Count * options.PerPoint));
+                PointResult r = Results.First(r => r.Point == name);
+                if (r.Kills < options.PerPoint && !family.Failed)
+                {
+                    KillAt(name, number, r, round);
+                    progress(Results.Sum(r => r.Kills) / (double)(points.Count * options.PerPoint));
+                }
             }
         }
     }

@@ -189,9 +189,10 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
 
         lock (Lock)
         {
-            if (text.EndsWith("Restarting it.", StringComparison.Ordinal) && m.Permitted == Permitted.Nothing)
+            if (text.EndsWith("Restarting it.", StringComparison.Ordinal))
             {
-                m.Permit(Permitted.Lost);
+                m.IsLost = true;
+                m.Permit(m.Permitted == Permitted.Nothing ? Permitted.Lost : m.Permitted);
             }
 
             m.AddLine(text);
@@ -217,7 +218,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
                 KilledCallees += m.IsCallee ? 1 : 0;
                 KilledCallers += m.IsCallee ? 0 : 1;
                 break;
-            case Permitted.Lost when exit.Signal is Signal.SIGKILL or Signal.SIGTERM || exit.ExitCode == 128 + Signal.SIGTERM:
+            case Permitted.Lost or Permitted.Kill when m.IsLost && (exit.Signal is Signal.SIGKILL or Signal.SIGTERM || exit.ExitCode == 128 + Signal.SIGTERM):
                 LostReceivers++;
                 break;
             case Permitted.Stop when exit.Signal == Signal.SIGTERM || exit.ExitCode is 0 or 128 + Signal.SIGTERM:

@@ -42,6 +42,9 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
 
     public Permitted Permitted { get; set; }
 
+    /// <summary>The host said that it lost a receiver and ends it, whatever else was meant for it.</summary>
+    public bool IsLost { get; set; }
+
     /// <summary>When the process began, was killed or ended, CLOCK_MONOTONIC in ns.</summary>
     public long SinceNs { get; private set; }
 
@@ -56,6 +59,7 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
 
     public void Started(int pid, long slotAddress, Permitted permitted)
     {
+        IsLost = false;
         (Pid, Slot, Permitted, SinceNs) = (pid, (int)((slotAddress - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes), permitted, Stopwatch.GetTimestamp());
     }
 

@@ -61,8 +61,14 @@ internal static unsafe class TorturePhase
         storm.Stop();
         watch.Stop();
         Baseline after = Baseline.Take();
+        string? dump = after.FreeSlots < before.FreeSlots || after.Services > before.Services ? watch.Dump() : null;
         family.End();
         JsonObject report = TortureReport.Of(arena, family, storm, points, before, after, took, options);
+        if (dump is not null)
+        {
+            report["details"]!.AsArray().Add(dump);
+        }
+
         PeerProtocol.Result(report);
         return (bool)report["ok"]! ? 0 : 1;
     }

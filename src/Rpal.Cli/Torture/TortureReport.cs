@@ -44,7 +44,7 @@ internal static unsafe class TortureReport
         uint[] samples = TortureArena.SamplesOf(arena);
         Array.Sort(samples);
         double At(double share) => samples.Length == 0 ? 0 : samples[(int)Math.Min(samples.Length - 1, samples.Length * share)] / 1000.0;
-        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0;
+        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && !points.Missing().Any();
         JsonObject report = new()
         {
             ["ok"] = ok,
@@ -70,7 +70,7 @@ internal static unsafe class TortureReport
 
         if (options.Inject)
         {
-            report["kills_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)(p.Callees + p.Callers))));
+            report["kills_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.Kills)));
             report["not_reached"] = new JsonObject(points.Results.Where(p => p.NotReached > 0).Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.NotReached)));
         }
 
