@@ -23,7 +23,8 @@ internal static class BenchRunner
         using var host = new FamilyHost(new FamilyDefinition([
             new MemberDefinition { Name = "service", Command = command, Arguments = serve },
             new MemberDefinition { Name = "client", Command = command, Arguments = measure },
-        ]) { TraceMembers = TraceMembers }, observer);
+        ])
+        { TraceMembers = TraceMembers }, observer);
         Task<FamilyResult> run = host.RunAsync();
         _ = observer.ClientEnded.ContinueWith(e => { if (e.Result.ExitCode != 0) { host.Send(Signal.SIGKILL); } }, TaskScheduler.Default);     // nobody would stop the service
         _ = await run.ConfigureAwait(false);
