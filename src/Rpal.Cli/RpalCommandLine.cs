@@ -54,6 +54,8 @@ internal static class RpalCommandLine
     /// <summary>The library's help, with run's usage line as it is: options only come before the first program.</summary>
     private sealed class HelpText : SynchronousCommandLineAction
     {
+        public override bool ClearsParseErrors => true;          // whoever asks for help need not give what the command requires
+
         public override int Invoke(ParseResult parseResult)
         {
             InvocationConfiguration configuration = parseResult.InvocationConfiguration;

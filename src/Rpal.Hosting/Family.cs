@@ -41,6 +41,9 @@ internal sealed unsafe class Family
 
     public SlotTable Slots { get; } = new();
 
+    /// <summary>See <see cref="FamilyDefinition.TraceMembers"/>.</summary>
+    public bool TraceMembers { get; set; }
+
     /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
     public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
 
@@ -88,6 +91,7 @@ internal sealed unsafe class Family
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
         MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.None);
+        MapFixed(FamilyLayout.AccountBase, FamilyLayout.MemberAccountBytes * FamilyLayout.MemberCapacity, Prot.Read | Prot.Write);
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
         {
@@ -142,8 +146,19 @@ internal sealed unsafe class Family
         return m;
     }
 
-    /// <summary>Members whose blocks can be looked at: those that run and those that have run.</summary>
-    public IEnumerable<int> Members() => Enumerable.Range(0, FamilyLayout.MemberCapacity).Where(m => Volatile.Read(ref _prepared[m]));
+    /// <summary>Members whose blocks say something: those that run, and those that have ended and whose slot is not given back yet.</summary>
+    public IEnumerable<int> Members()
+    {
+        for (int m = 0; m < FamilyLayout.MemberCapacity; m++)
+        {
+            if (Volatile.Read(ref _prepared[m]) && MemberStateOf(m) != MemberState.Free)
+            {
+                yield return m;
+            }
+        }
+    }
+
+    private static unsafe MemberState MemberStateOf(int member) => (MemberState)Volatile.Read(ref *(uint*)&MemberBlock.At(member)->State);
 
     private static void MapFixed(long address, long length, int prot)
     {

@@ -8,7 +8,7 @@ internal static class FamilyFile
     private const int FileBytesLimit = 1 << 20;
     private const double SecondsLimit = 86_400;
 
-    private static readonly string[] s_familyFields = ["members", "onHostExit"];
+    private static readonly string[] s_familyFields = ["members", "onHostExit", "accounting", "traceMembers"];
     private static readonly string[] s_memberFields =
         ["name", "command", "arguments", "environment", "workingDirectory", "restart", "restartLimit", "dependsOn", "ready", "readyTimeout", "stopGrace"];
 
@@ -56,6 +56,8 @@ internal static class FamilyFile
         return new FamilyDefinition(members)
         {
             OnHostExit = f.Choice("onHostExit", OnHostExit),
+            Accounting = f.Flag("accounting"),
+            TraceMembers = f.Flag("traceMembers"),
         };
     }
 

@@ -20,6 +20,7 @@ public sealed class FamilyHost : IDisposable
     private readonly HostThread _thread = new();
     private readonly LogBook _logs = new();
     private readonly bool _inject;
+    private readonly List<Action<Supervisor>> _early = [];
     private Supervisor? _supervisor;
     private KeeperLink? _keeper;
     private ControlServer? _control;
@@ -50,14 +51,14 @@ public sealed class FamilyHost : IDisposable
 
     /// <summary>Sends a signal to every member that runs, and to those still being started. What follows is up to their restart policies.</summary>
     /// <param name="signal">Number, as in signal(7).</param>
-    public void Send(int signal) => _thread.Post(() => _supervisor?.Send(signal));
+    public void Send(int signal) => Do(s => s.Send(signal));
 
     /// <summary>Stops the family for good: each member gets the signal once those that depend on it have ended, and SIGKILL after its grace.</summary>
     /// <param name="signal">Number, as in signal(7).</param>
-    public void Stop(int signal) => _thread.Post(() => _supervisor?.Stop(signal));
+    public void Stop(int signal) => Do(s => s.Stop(signal));
 
     /// <summary>Kills all members, now and for good.</summary>
-    public void Kill() => _thread.Post(() => _supervisor?.Kill());
+    public void Kill() => Do(s => s.Kill());
 
     /// <summary>Starts one member anew, in another slot, while the others go on.</summary>
     /// <param name="member">Its name.</param>
@@ -73,13 +74,11 @@ public sealed class FamilyHost : IDisposable
     /// <summary>Starts a member anew whatever its policy, because it cannot go on as it is; its restart limit holds. Nothing happens when it does not run.</summary>
     /// <param name="member">Its name.</param>
     /// <param name="reason">What it lost, as a sentence without the full stop; the observer's notice begins with it.</param>
-    public void RestartLost(string member, string reason) => _thread.Post(() =>
-    {
-        if (_supervisor is { } s)
-        {
-            s.RestartLost(s.Find(member), reason);
-        }
-    });
+    public void RestartLost(string member, string reason) => Do(s => s.RestartLost(s.Find(member), reason));
+
+    /// <summary>Whose work the CPU time of each member was, of those that run.</summary>
+    internal Task<List<(string Name, MemberTime Time)>> TimesAsync() => _thread.AskAsync<List<(string, MemberTime)>>(() =>
+        [.. (_supervisor?.Members ?? []).Where(m => m.IsRunning).Select(m => (m.Name, m.Process!.Time)).Where(t => t.Time is not null).Select(t => (t.Name, t.Time!))]);
 
     /// <summary>Kills what still runs, and ends the host's thread.</summary>
     public void Dispose()
@@ -98,6 +97,8 @@ public sealed class FamilyHost : IDisposable
         }
 
         Family family = Family.GetOrCreate(_inject);
+        TimeAccount.Enabled = _definition.Accounting;
+        family.TraceMembers = _definition.TraceMembers;
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);
@@ -116,12 +117,26 @@ public sealed class FamilyHost : IDisposable
         });
         if (_options.Control)
         {
-            _control = ControlServer.TryStart(new FamilyControl(_definition, family, supervisor, _thread, _logs), _observer);
+            _control = ControlServer.TryStart(new FamilyControl(_definition, _options.Reload, family, supervisor, _thread, _logs), _observer);
         }
 
+        _early.ForEach(act => act(supervisor));
         supervisor.Decide();
         return supervisor.Result;
     }
+
+    /// <summary>On the host's thread; what comes before the family runs is done before its first start.</summary>
+    private void Do(Action<Supervisor> act) => _thread.Post(() =>
+    {
+        if (_supervisor is { } s)
+        {
+            act(s);
+        }
+        else
+        {
+            _early.Add(act);
+        }
+    });
 
     private Task<bool> WithMember(string name, Action<Supervisor, SupervisedMember> act) => _thread.AskAsync(() =>
     {

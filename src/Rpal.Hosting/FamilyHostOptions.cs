@@ -12,6 +12,9 @@ public sealed record FamilyHostOptions
     /// </summary>
     public IReadOnlyList<string>? KeeperCommand { get; init; }
 
+    /// <summary>Reads the definition again when a member is replaced. Null: its file as it is then.</summary>
+    public Func<FamilyDefinition>? Reload { get; init; }
+
     /// <summary>Whether <c>rpal ps</c> and others of the same user can reach this host.</summary>
     public bool Control { get; init; }
 

@@ -68,6 +68,10 @@ internal sealed class JsonFields
             : throw Takes(name, takes, e);
     }
 
+    /// <summary>True or false; false when the field is not there.</summary>
+    public bool Flag(string name) => Find(name) is { } e
+        && (e.ValueKind is JsonValueKind.True or JsonValueKind.False ? e.GetBoolean() : throw Takes(name, "true or false", e));
+
     /// <summary>One of some words; the first when the field is not there.</summary>
     public T Choice<T>(string name, (string Word, T Value)[] choices)
     {

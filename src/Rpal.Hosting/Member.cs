@@ -24,6 +24,7 @@ internal sealed unsafe class Member
     private readonly Family _family;
     private readonly int _pidfd;
     private readonly Lock _pidfdLock = new();
+    private readonly (ulong Donated, ulong Received) _booksAtStart;
     private bool _pidfdClosed;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
@@ -35,6 +36,7 @@ internal sealed unsafe class Member
         _pidfd = pidfd;
         Broker = broker;
         _block = MemberBlock.At(index);
+        _booksAtStart = TimeAccount.Totals(index);
         new Thread(AwaitExit) { IsBackground = true, Name = $"exit {definition.Name}" }.Start();
     }
 
@@ -51,6 +53,18 @@ internal sealed unsafe class Member
 
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
+
+    /// <summary>Its CPU time, and whose work that was; null once it has ended.</summary>
+    public MemberTime? Time
+    {
+        get
+        {
+            lock (_pidfdLock)
+            {
+                return _pidfdClosed ? null : TimeAccount.Of(Index, Pid, _booksAtStart);     // the number may be another process's by now
+            }
+        }
+    }
 
     /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
@@ -88,6 +102,11 @@ internal sealed unsafe class Member
             {
                 InFlight = family.InFlight is null ? null : family.InFlight + index,
             };
+            if (family.TraceMembers && !ExitWatch.BeginForLife(family, index, task.Pid))
+            {
+                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+            }
+
             broker.Start(definition.Name);
             return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
         }
@@ -158,15 +177,16 @@ internal sealed unsafe class Member
         {
         }
 
+        var report = new DeathReport(_family, _block);
+        report.Announce();                                        // first: callers wait, and the broker may be waiting for the dead
+        List<LostReceiver> lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
         Broker.MemberEnded();
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
         {
         }
 
-        var report = new DeathReport(_family, _block);
-        report.Announce();
-        foreach (LostReceiver lost in new BorrowedReceivers(_family).GiveBack(Index))
+        foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
         }

@@ -2,12 +2,12 @@ namespace Rpal.Linux;
 
 internal static unsafe partial class Sys
 {
-    private const int SolSocket = 1, ScmRights = 1, MsgNoSignal = 0x4000, MsgCloseOnExec = 0x40000000, Dupfd = 0;
+    private const int SolSocket = 1, ScmRights = 1, MsgNoSignal = 0x4000, MsgDontWait = 0x40, MsgCloseOnExec = 0x40000000, Dupfd = 0;
     private const int ControlHeaderBytes = 16;
 
     /// <summary>sendmsg(2) with SCM_RIGHTS: bytes and copies of descriptors. Source: unix(7), cmsg(3).</summary>
     /// <remarks>What is sent lives in the socket until it is received, also when the sender has died meanwhile.</remarks>
-    /// <returns>Bytes sent, or -errno: EPIPE nobody can receive any more, EMFILE too many in flight.</returns>
+    /// <returns>Bytes sent, or -errno: EPIPE nobody can receive any more, EAGAIN the socket is full: it does not wait, EMFILE too many in flight.</returns>
     public static nint SendDescriptors(int socket, ReadOnlySpan<byte> bytes, ReadOnlySpan<int> descriptors)
     {
         byte* control = stackalloc byte[ControlHeaderBytes + (descriptors.Length * sizeof(int) + 7 & ~7)];
@@ -18,7 +18,7 @@ internal static unsafe partial class Sys
         {
             IoVec part = new() { Base = (nint)p, LengthBytes = (nuint)bytes.Length };
             MessageHeader message = new() { Parts = &part, PartCount = 1, Control = control, ControlLengthBytes = (nuint)(ControlHeaderBytes + (descriptors.Length * sizeof(int) + 7 & ~7)) };
-            return Invoke(SyscallNumber.Sendmsg, socket, (nint)(&message), MsgNoSignal);
+            return Invoke(SyscallNumber.Sendmsg, socket, (nint)(&message), MsgNoSignal | MsgDontWait);
         }
     }
 

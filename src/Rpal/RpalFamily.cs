@@ -24,6 +24,9 @@ public static class RpalFamily
     /// <summary>The membership in words: what is wrong and what to do, or the member's number and process.</summary>
     public static string Explanation => MemberRuntime.Explain();
 
+    /// <summary>Whether the time of calls is accounted now: <c>rpal run --accounting</c>, or <c>"accounting": true</c> in the family file. False outside a family.</summary>
+    public static unsafe bool AccountsTime => Membership == FamilyMembership.Member && Volatile.Read(ref MemberRuntime.Header->Accounting) != 0;
+
     /// <summary>Subscribes to the states of a service: the present one first, then each change, until cancelled.</summary>
     /// <param name="service">Its name.</param>
     /// <param name="cancellationToken">Ends the subscription.</param>

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Rpal.Internal;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 using Rpal.Machine.Blocks;
 
 namespace Rpal;
@@ -52,6 +53,7 @@ public sealed class RpalService : IAsyncDisposable
         _registration = FamilyHeader.Service(index)->Registration;
         _options = options;
         _methods = Dispatcher.NewMethods(index);
+        FamilyMeter.Add(this);
     }
 
     /// <summary>Its name, unique in the family.</summary>
@@ -59,6 +61,12 @@ public sealed class RpalService : IAsyncDisposable
 
     /// <summary>Its key: a connection may insist on it.</summary>
     public ulong Key { get; }
+
+    /// <summary>Handlers that returned. Also exported as metrics of the meter "Rpal", with the three below: docs/metrics.md.</summary>
+    public long Calls => Sum(static r => (long)r.Calls);
+
+    /// <summary>Time that calling threads, of any member, spent in this service; calls that it made meanwhile included. Zero unless the family accounts time.</summary>
+    public TimeSpan ReceivedTime => Books.ToTime(Books.ReceivedBy(_registration));
 
     /// <summary>How often a call was handed to this process's own kernel threads because it needed the kernel.</summary>
     public long LazySwitches => Sum(static r => (long)r.LazySwitches);
@@ -184,6 +192,7 @@ public sealed class RpalService : IAsyncDisposable
             }
 
             Change(ServiceState.Gone);
+            FamilyMeter.Remove(this);
         }
 
         foreach (Receiver receiver in _receivers)

@@ -25,6 +25,31 @@ public sealed class HostDeathTests : IDisposable
     }
 
     [Fact]
+    public void A_host_killed_in_the_middle_of_its_answers_leaves_no_thread_waiting_for_one()
+    {
+        string proof = Path.Combine(_family.Folder, "proof");
+        RpalProcess host = _family.Run(RunningFamily.Program("Rpal.LoaderMember"), "cleanup", proof, "2");
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "Rpal.LoaderMember");
+        RunningFamily.Kill(host.Pid);
+        RpalProcess.Result r = host.End();
+        Assert.True(File.Exists(proof), r.Output + r.Error);
+        Gone(pid);
+    }
+
+    [Fact]
+    public void Members_that_call_each_other_are_gone_at_the_end_of_their_grace_at_the_latest()
+    {
+        string member = RunningFamily.Program("Rpal.TestMember");
+        RpalProcess host = _family.Run("--grace", "3", member, "serve-version", "1", "--", member, "call-versions", "2");
+        host.AwaitOutput("answered 1");
+        int service = RunningFamily.PidOf(host, "Rpal.TestMember-1"), caller = RunningFamily.PidOf(host, "Rpal.TestMember-2");
+        RunningFamily.Kill(host.Pid);
+        _ = host.End();
+        Gone(service, caller);
+    }
+
+    [Fact]
     public void A_member_that_does_not_end_is_killed_after_its_grace()
     {
         RpalProcess host = _family.Run("--grace", "0.3", "sh", "-c", "trap 'echo told' TERM; sleep 1000 & echo ready; while :; do wait; done");

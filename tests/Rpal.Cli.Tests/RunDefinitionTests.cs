@@ -25,6 +25,16 @@ public sealed class RunDefinitionTests : IDisposable
     }
 
     [Theory]
+    [InlineData("--accounting", false)]
+    [InlineData("--no-color", true)]
+    public void Accounting_is_an_option_and_a_field(string option, bool field)
+    {
+        string file = Write("family.json", $$"""{ "accounting": {{(field ? "true" : "false")}}, "members": [{ "name": "one", "command": "true" }] }""");
+        RpalProcess.Result r = RpalProcess.Run("run", option, file);
+        Assert.True(r.ExitCode == 0, r.Error);
+    }
+
+    [Theory]
     [InlineData("{", "line 1")]
     [InlineData("{}", "Members")]
     [InlineData("""{ "members": [] }""", "0 members")]
@@ -95,6 +105,17 @@ public sealed class RunDefinitionTests : IDisposable
         Assert.Equal(64, r.ExitCode);
         Assert.Contains(expected, Assert.Single(r.ErrorLines), StringComparison.Ordinal);
         Assert.Empty(r.Output);
+    }
+
+    [Theory]
+    [InlineData("run")]
+    [InlineData("restart")]
+    [InlineData("kill")]
+    public void Help_needs_no_arguments(string command)
+    {
+        RpalProcess.Result r = RpalProcess.Run(command, "--help");
+        Assert.Equal((0, ""), (r.ExitCode, r.Error));
+        Assert.Contains($"rpal {command}", r.Output, StringComparison.Ordinal);
     }
 
     private string Write(string name, string text)

@@ -12,7 +12,7 @@ public sealed partial class ConstantsTests(ITestOutputHelper output)
     [
         "errno.h", "poll.h", "signal.h", "ucontext.h", "fcntl.h", "sys/mman.h", "sys/epoll.h", "sys/eventfd.h", "sys/socket.h", "sys/wait.h",
         "sys/auxv.h", "sys/ioctl.h", "sys/uio.h", "sys/syscall.h", "linux/futex.h", "linux/prctl.h", "linux/seccomp.h", "linux/filter.h",
-        "linux/audit.h", "linux/membarrier.h", "linux/mman.h", "sys/ptrace.h", "elf.h",
+        "linux/audit.h", "linux/membarrier.h", "linux/mman.h", "linux/ptrace.h", "elf.h",
     ];
 
     /// <summary>libc's signal.h and the kernel's exclude each other.</summary>
@@ -122,8 +122,8 @@ public sealed partial class ConstantsTests(ITestOutputHelper output)
             ["AnyChild"] = "__WALL",
             ["OwnThreadOnly"] = "__WNOTHREAD",
         }),
-        [typeof(PtraceRequest)] = new("PTRACE_", []),
-        [typeof(PtraceOptions)] = new("PTRACE_O_", []),
+        [typeof(PtraceRequest)] = new("PTRACE_", new() { ["GetRegset"] = "PTRACE_GETREGSET" }),
+        [typeof(PtraceOptions)] = new("PTRACE_O_", new() { ["TraceClone"] = "PTRACE_O_TRACECLONE", ["TraceExit"] = "PTRACE_O_TRACEEXIT" }),
         [typeof(PtraceEvent)] = new("PTRACE_EVENT_", []),
         [typeof(RegisterSet)] = new("NT_", new() { ["X86Xstate"] = "NT_X86_XSTATE" }),
         [typeof(MembarrierCommand)] = new("MEMBARRIER_CMD_", []),

@@ -11,7 +11,7 @@ public sealed partial class BlockLayoutTests
 {
     private static readonly Type[] s_blocks =
     [
-        typeof(CallFrame), typeof(FamilyHeader), typeof(MemberBlock), typeof(ReceiverBlock), typeof(ServiceEntry), typeof(SpawnBlock), typeof(SystemCallStep), typeof(ThreadBlock),
+        typeof(CallFrame), typeof(FamilyHeader), typeof(MemberBlock), typeof(ReceiverBlock), typeof(ServiceEntry), typeof(SpawnBlock), typeof(SystemCallStep), typeof(ThreadAccount), typeof(ThreadBlock),
         typeof(RegisterServiceRequest),
     ];
 

@@ -18,8 +18,6 @@ public sealed class MachineCodeTests
             "exit_branch", "exit_end",
             ["exit_branch", "exit_sender", "exit_nested_compare", "exit_nested_branch", "exit_selector", "exit_fs_load", "exit_fs", "exit_rsp", "exit_done", "exit_ready"]
         },
-        { "claim_won", "claim_owned", ["claim_won", "claim_note"] },
-        { "reclaim_won", "reclaim_owned", ["reclaim_won", "reclaim_note"] },
         { "nested_fs_load", "exit_wake_waiters", ["nested_fs_load", "nested_fs", "nested_receiver", "nested_rsp", "nested_done", "nested_ready"] },
     };
 
@@ -69,7 +67,7 @@ public sealed class MachineCodeTests
     }
 
     /// <summary>Places outside the critical ranges where a death is a case of its own.</summary>
-    private static readonly string[] s_deaths = ["claim_owned", "reclaim_owned", "entry_current", "handler_enter", "handler_left", "wait_reply"];
+    private static readonly string[] s_deaths = ["claim_won", "reclaim_won", "claim_owned", "reclaim_owned", "entry_current", "handler_enter", "handler_left", "wait_reply"];
 
     [Fact]
     public void Every_other_point_lies_in_a_critical_range() =>
@@ -115,7 +113,7 @@ public sealed class MachineCodeTests
     [Fact]
     public void The_fast_path_has_at_most_so_many_instructions()
     {
-        const int most = 63;                                     // raise it only with a figure in hand
+        const int most = 73;                                     // raise it only with a figure in hand
         MachineCode code = MachineCode.Assemble();
         Assert.InRange(Listing.Decode(code).Count(i => (long)i.IP >= code.Labels["call_any"] && (long)i.IP < code.Labels["nested_fs_load"]), 1, most);
     }

@@ -17,6 +17,7 @@ public sealed class StormTests(ITestOutputHelper output)
     [InlineData("none")]
     [InlineData("churn")]
     [InlineData("churn,storm")]
+    [InlineData("churn,storm,accounting")]
     public async Task A_signal_at_any_numbered_point_leaves_every_answer_right(string with)
     {
         Dictionary<string, long> hits = [];
@@ -43,6 +44,7 @@ public sealed class StormTests(ITestOutputHelper output)
     [Theory]
     [InlineData("storm")]
     [InlineData("storm,churn")]
+    [InlineData("storm,accounting")]
     public async Task In_a_storm_every_answer_is_right_and_every_signal_is_handled_once_in_its_own_process(string with)
     {
         JsonElement report = await Run("all", 5, 0, with);
@@ -64,6 +66,20 @@ public sealed class StormTests(ITestOutputHelper output)
         Assert.True(report.GetProperty("registerChecks").GetInt64() >= 9);
         Assert.True(report.GetProperty("evictionsSeen").GetInt64() > 0, "No computing handler was ever evicted.");
         Assert.Equal(0, report.GetProperty("registersChanged").GetInt64());
+    }
+
+    [Fact]
+    public async Task Corrected_time_goes_to_whoever_was_called_and_adds_up_to_the_kernels()
+    {
+        JsonElement times = (await Run("calls", 4, 0, "accounting")).GetProperty("times");
+        (double Kernel, double Corrected) Of(string member) =>
+            (times.GetProperty(member).GetProperty("kernelMs").GetDouble(), times.GetProperty(member).GetProperty("correctedMs").GetDouble());
+        (double Kernel, double Corrected) caller = Of("caller"), a = Of("a"), b = Of("b");
+        Assert.True(caller.Corrected < caller.Kernel, $"caller {caller}");
+        Assert.True(a.Corrected > a.Kernel, $"a {a}");
+        Assert.True(b.Corrected > b.Kernel, $"b {b}");
+        double kernel = caller.Kernel + a.Kernel + b.Kernel, corrected = caller.Corrected + a.Corrected + b.Corrected;
+        Assert.InRange(corrected, 0.8 * kernel, 1.2 * kernel);   // read one after the other, while they run
     }
 
     /// <summary>A family host of its own, killed when it outstays its time; its report is one line of JSON.</summary>
@@ -91,6 +107,9 @@ public sealed class StormTests(ITestOutputHelper output)
 
         output.WriteLine(await lines);
         Assert.True(process.ExitCode == 0, $"Seed {seed}, exit code {process.ExitCode}: {await lines}\n{await errors}");
-        return JsonDocument.Parse(await lines).RootElement;
+        JsonElement report = JsonDocument.Parse(await lines).RootElement;
+        Assert.Equal(0, report.GetProperty("timesWentBack").GetInt32());
+        Assert.Equal(0, report.GetProperty("timesTooLong").GetInt32());
+        return report;
     }
 }

@@ -1,8 +1,10 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Rpal.Hosting;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 using Rpal.Machine.Blocks;
 using Rpal.Machine.Emit;
 using Rpal.MachineMember;
@@ -14,7 +16,12 @@ internal sealed class Run(string mode, double seconds, int seed, uint injectEver
 {
     /// <summary>Beyond the time asked for: three runtimes start and end, on a machine that may be busy.</summary>
     private const double GraceSeconds = 60;
-    private const int MemberCount = 3;
+    private const int MemberCount = 3, TimesEveryMs = 50;
+
+    private readonly List<(string Name, MemberTime Time)> _times = [];
+    private readonly Dictionary<string, ulong> _counters = [];
+    private TimeSpan _elapsed;
+    private int _wentBack;
 
     private readonly unsafe Arena* _arena = (Arena*)NativeMemory.AllocZeroed((nuint)Arena.SizeBytes);
 
@@ -29,9 +36,23 @@ internal sealed class Run(string mode, double seconds, int seed, uint injectEver
             Member("caller", "caller", mode, seconds.ToString(CultureInfo.InvariantCulture), seed.ToString(CultureInfo.InvariantCulture)),
             Member("a", "callee", "a", "b"),
             Member("b", "callee", "b"),
-        ]), new Output(), inject: injectEvery != 0);
+        ])
+        { Accounting = with.Contains("accounting", StringComparison.Ordinal) }, new Output(), inject: injectEvery != 0);
+        long begin = Stopwatch.GetTimestamp();
         Task<FamilyResult> family = host.RunAsync();
-        bool hung = await Task.WhenAny(family, Task.Delay(TimeSpan.FromSeconds(seconds + GraceSeconds))) != family;
+        bool hung = false;
+        while (await Task.WhenAny(family, Task.Delay(TimesEveryMs)) != family && !hung)
+        {
+            hung = Stopwatch.GetElapsedTime(begin).TotalSeconds > seconds + GraceSeconds;
+            List<(string Name, MemberTime Time)> times = await host.TimesAsync();
+            Note(times);
+            if (times.Count == MemberCount)
+            {
+                NoteCounters();                                  // while they run: a member's area is emptied behind it
+            }
+        }
+
+        _elapsed = Stopwatch.GetElapsedTime(begin);
         string? dump = hung ? Dump() : null;
         if (hung)
         {
@@ -89,11 +110,14 @@ internal sealed class Run(string mode, double seconds, int seed, uint injectEver
             ["failure"] = Encoding.UTF8.GetString(new ReadOnlySpan<byte>(_arena->Failure, Arena.FailureBytes)).TrimEnd('\0'),
             ["exits"] = string.Join(", ", result.Members.Select(m => $"{m.Name} {m.Exit.ExitCode}")),
         };
-        foreach ((string name, ulong value) in Counters())
+        foreach ((string name, ulong value) in _counters)
         {
             report[name] = value;
         }
 
+        report["times"] = _times.ToDictionary(t => t.Name, t => new { kernelMs = t.Time.KernelCpu.TotalMilliseconds, correctedMs = t.Time.CorrectedCpu.TotalMilliseconds });
+        report["timesWentBack"] = _wentBack;
+        report["timesTooLong"] = TooLong();
         if (injectEvery != 0)
         {
             IReadOnlyList<string> points = MachineCode.Assemble(inject: true).Points;
@@ -106,6 +130,34 @@ internal sealed class Run(string mode, double seconds, int seed, uint injectEver
         }
 
         return report;
+    }
+
+    private void Note(IReadOnlyList<(string Name, MemberTime Time)> now)
+    {
+        foreach ((string name, MemberTime time) in now)
+        {
+            int i = _times.FindIndex(t => t.Name == name);
+            if (i < 0)
+            {
+                _times.Add((name, time));
+                continue;
+            }
+
+            MemberTime before = _times[i].Time;
+            _wentBack += time.Donated < before.Donated || time.Received < before.Received || time.KernelCpu < before.KernelCpu ? 1 : 0;
+            _times[i] = (name, time);
+        }
+    }
+
+    /// <summary>Accounts with more time than has passed: one thread at a time uses each, and nested time is in another's.</summary>
+    private int TooLong() => Enumerable.Range(0, MemberCount).Sum(m => Books.DonatedBy(m).GroupBy(r => r.Thread).Count(a => Books.ToTime(Books.Sum(a)) > _elapsed));
+
+    private void NoteCounters()
+    {
+        foreach ((string name, ulong value) in Counters())
+        {
+            _counters[name] = Math.Max(value, _counters.GetValueOrDefault(name));
+        }
     }
 
     private static unsafe (string, ulong)[] Counters()

@@ -14,11 +14,16 @@ internal static class BenchCommands
     public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "Print one JSON object and nothing else." };
+        var trace = new Option<bool>("--trace-members") { Description = "Trace the members, as rpal run --trace-members does: what signals and lazy switches cost then." };
         var bench = new Command("bench", "Measure on this machine. Figures are medians of batches; ratios are of one run.");
         foreach ((string name, string description, Func<Action<double>, Task<JsonObject>> run) in BenchFigures.All)
         {
-            var command = new Command(name, description) { json };
-            command.SetAction(parsed => Run(name, run, parsed.GetValue(json)));
+            var command = new Command(name, description) { json, trace };
+            command.SetAction(parsed =>
+            {
+                BenchRunner.TraceMembers = parsed.GetValue(trace);
+                return Run(name, run, parsed.GetValue(json));
+            });
             bench.Add(command);
         }
 

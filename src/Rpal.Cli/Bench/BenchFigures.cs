@@ -14,7 +14,7 @@ internal static class BenchFigures
     /// <summary>Name, what it measures, how.</summary>
     public static readonly (string Name, string Description, Func<Action<double>, Task<JsonObject>> Run)[] All =
     [
-        ("call", "round trip of a call, beside the floor (the emitted call routine in an emitted loop, empty handler) and a Unix socket with epoll", Call),
+        ("call", "round trip of a call, with and without time accounting, beside the floor (the emitted call routine in an emitted loop, empty handler) and a Unix socket with epoll", Call),
         ("lazy", "a handler that makes a system call: handed over, or run in place; beside a Unix socket", Lazy),
         ("scale", "calls per second, one and two senders into two receivers", Scale),
         ("start", "start to end of a hello program, as member and as plain process", Start),
@@ -32,6 +32,8 @@ internal static class BenchFigures
         return Rounded(new()
         {
             ["call_rtt_cycles"] = call,
+            ["call_rtt_cycles_accounted"] = Number(f, "accounted"),
+            ["accounting_cycles"] = Number(f, "accounted") - call,
             ["floor_rtt_cycles"] = Number(f, "floor"),
             ["socket_rtt_cycles"] = socket,
             ["socket_cross_rtt_cycles"] = socketCross,

@@ -11,6 +11,9 @@ internal sealed class BenchFailedException(string message) : Exception(message);
 /// <summary>Runs a benchmark's processes and collects what they report.</summary>
 internal static class BenchRunner
 {
+    /// <summary>See <see cref="FamilyDefinition.TraceMembers"/>.</summary>
+    public static bool TraceMembers { get; set; }
+
     /// <summary>A family of the service and one measuring member. One per process.</summary>
     public static async Task<JsonObject> FamilyAsync(string role, Action<double> progress, params string[] arguments)
     {
@@ -20,7 +23,8 @@ internal static class BenchRunner
         using var host = new FamilyHost(new FamilyDefinition([
             new MemberDefinition { Name = "service", Command = command, Arguments = serve },
             new MemberDefinition { Name = "client", Command = command, Arguments = measure },
-        ]), observer);
+        ])
+        { TraceMembers = TraceMembers }, observer);
         Task<FamilyResult> run = host.RunAsync();
         _ = observer.ClientEnded.ContinueWith(e => { if (e.Result.ExitCode != 0) { host.Send(Signal.SIGKILL); } }, TaskScheduler.Default);     // nobody would stop the service
         _ = await run.ConfigureAwait(false);

@@ -69,6 +69,11 @@ internal sealed class TextView : IRunView
     {
         (string Name, string Exit, string Ran, bool Failed)[] rows =
             [.. result.Members.OrderBy(m => Array.IndexOf(_names, m.Name)).Select(m => (m.Name, ExitText.Describe(m.Exit), ExitText.Describe(m.Ran), m.Exit.ExitCode != 0))];
+        if (rows.Length == 0)
+        {
+            return;                                              // stopped before the first was started
+        }
+
         int exitWidth = Math.Max("ended".Length, rows.Max(r => r.Exit.Length));
         int nameWidth = Math.Max("member".Length, _nameWidth);
         Write(Style($"{"member".PadRight(nameWidth)}  {"ended".PadRight(exitWidth)}  ran", Bold));

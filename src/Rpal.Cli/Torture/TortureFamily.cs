@@ -28,7 +28,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
             .. Enumerable.Range(0, options.Callers).Select(i => new TortureMember($"caller-{i}", isCallee: false, i, _arena)),
         ];
         MemberDefinition anchor = new() { Name = Anchor, Command = "sleep", Arguments = ["infinity"] };
-        _host = new FamilyHost(new FamilyDefinition([anchor, .. Members.Select(m => Definition(m, options))]), this, options.Inject,
+        _host = new FamilyHost(new FamilyDefinition([anchor, .. Members.Select(m => Definition(m, options))]) { TraceMembers = options.Trace }, this, options.Inject,
             new FamilyHostOptions { StopGrace = s_stopGrace, RestartDelay = TimeSpan.Zero });
     }
 

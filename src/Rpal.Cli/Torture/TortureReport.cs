@@ -44,7 +44,7 @@ internal static unsafe class TortureReport
         uint[] samples = TortureArena.SamplesOf(arena);
         Array.Sort(samples);
         double At(double share) => samples.Length == 0 ? 0 : samples[(int)Math.Min(samples.Length - 1, samples.Length * share)] / 1000.0;
-        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && !points.Missing().Any();
+        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && !points.Missing().Any() && !(options.Trace && family.LostReceivers > 0);
         JsonObject report = new()
         {
             ["ok"] = ok,

@@ -84,7 +84,7 @@ internal sealed unsafe class ServiceDirectory
             wanted.CopyTo(new(entry->Name, ServiceEntry.NameCapacityBytes));
             entry->NameLengthBytes = length;
             entry->Key = r.Key;
-            entry->Registration = ++_registrations;              // before the state: a connection looks at it after
+            entry->Registration = ++_registrations << 8 | (uint)member;              // before the state: a connection looks at it after
             entry->Member = member;
             entry->ReceiverCount = 0;
             Change(entry, ServiceState.Disabled);

@@ -38,13 +38,11 @@ internal sealed unsafe class SyscallBroker
     private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly List<byte[]> _selfNames;
-    private readonly MappingBudget _mappings;
     private readonly Action<string> _tell;
     private string? _notice;
     private bool _toldFull, _toldFixed;
     private readonly Lock _lock = new();
     private bool _ended;
-    private readonly long* _question = (long*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(sizeof(long));
 
     public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family, Action<string> tell)
     {
@@ -55,7 +53,6 @@ internal sealed unsafe class SyscallBroker
         _executable = Encoding.UTF8.GetBytes(executable);
         _member = member;
         _family = family;
-        _mappings = family.Mappings;
         _tell = tell;
         _actions = new SignalActions(member);
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
@@ -119,6 +116,7 @@ internal sealed unsafe class SyscallBroker
             {
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
+
             NoteInFlight(0);
 
             if (_notice is { } text)
@@ -129,7 +127,6 @@ internal sealed unsafe class SyscallBroker
         }
 
         _ = Sys.Close(_listener);
-        System.Runtime.InteropServices.NativeMemory.Free(_question);
     }
 
     private void NoteInFlight(ulong id)
@@ -147,7 +144,7 @@ internal sealed unsafe class SyscallBroker
         {
             int tid = (int)notif.Pid;
             bool isMember = tid == _pid || Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
-            if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !SharesMemory(tid)))
+            if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !AddressSpace.IsSharedBy(tid)))
             {
                 return Continue(ref response);                   // a child between fork and exec: its own signal actions, a copy of the memory
             }
@@ -190,14 +187,6 @@ internal sealed unsafe class SyscallBroker
         return 0;
     }
 
-    /// <summary>Whether a process is in this address space: a word that changes with every question has its last value in a copy.</summary>
-    private bool SharesMemory(int pid)
-    {
-        long seen = 0;
-        *_question += 1;
-        return Sys.ProcessVmReadv(pid, (nint)_question, &seen, sizeof(long)) == sizeof(long) && seen == *_question;
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint Map(int tid, bool isMember, ulong* a)
     {
@@ -237,9 +226,9 @@ internal sealed unsafe class SyscallBroker
     /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
     private nint Place(long hint, long length, Func<long, nint> map)
     {
-        if (!_mappings.Allows(_space.HasFewerMappingsThan))
+        if (!_family.Mappings.Allows(_space.HasFewerMappingsThan))
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
             return -(int)Errno.ENOMEM;
         }
 
@@ -271,7 +260,7 @@ internal sealed unsafe class SyscallBroker
         const long plausibleBytes = 1L << 46;                    // more than that nobody has anywhere
         if (!_space.IsFull)
         {
-            _notice = _mappings.Shortage(() => _space.Usage().Mappings);
+            _notice = _family.Mappings.Shortage(() => _space.Usage().Mappings);
         }
         else if (!_toldFull && length is > 0 and < plausibleBytes)
         {

@@ -14,11 +14,14 @@ internal sealed class ControlServer : IDisposable
     /// <summary>For a request to arrive, and for each line of an answer to be taken.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
+    /// <summary>For followers of the logs to take the last lines when the family is over.</summary>
+    private static readonly TimeSpan s_lastWords = TimeSpan.FromSeconds(1);
+
     private readonly Socket _listener;
     private readonly string _path;
     private readonly FamilyControl _family;
     private readonly CancellationTokenSource _end = new();
-    private int _connections;
+    private int _connections, _followers;
 
     private ControlServer(Socket listener, string path, FamilyControl family)
     {
@@ -50,10 +53,15 @@ internal sealed class ControlServer : IDisposable
 
     public void Dispose()
     {
-        _end.Cancel();
         _listener.Dispose();
         File.Delete(_path);
         _family.Logs.Close();
+        for (long begin = Environment.TickCount64; Volatile.Read(ref _followers) > 0 && Environment.TickCount64 - begin < s_lastWords.TotalMilliseconds;)
+        {
+            Thread.Sleep(1);
+        }
+
+        _end.Cancel();
     }
 
     private async Task AcceptAsync()
@@ -140,18 +148,28 @@ internal sealed class ControlServer : IDisposable
 
     private async Task AnswerAsync(Socket peer, byte[] line)
     {
-        ControlAnswer answer;
+        int follows = 0;
         try
         {
-            ControlRequest request = JsonSerializer.Deserialize<ControlRequest>(line, ControlJson.Options) ?? throw new JsonException("The request is null.");
-            answer = await DoAsync(peer, request).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
-        {
-            answer = new ControlAnswer { Error = e.Message };
-        }
+            ControlAnswer answer;
+            try
+            {
+                ControlRequest request = JsonSerializer.Deserialize<ControlRequest>(line, ControlJson.Options) ?? throw new JsonException("The request is null.");
+                follows = request.Follow ? 1 : 0;
+                Interlocked.Add(ref _followers, follows);
+                answer = await DoAsync(peer, request).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
+            {
+                answer = new ControlAnswer { Error = e.Message };
+            }
 
-        await SendAsync(peer, answer).ConfigureAwait(false);
+            await SendAsync(peer, answer).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Add(ref _followers, -follows);
+        }
     }
 
     private async Task<ControlAnswer> DoAsync(Socket peer, ControlRequest request)
@@ -186,6 +204,8 @@ internal sealed class ControlServer : IDisposable
         }
 
         HashSet<string>? members = request.Members is { Count: > 0 } names ? [.. names] : null;
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(_end.Token);
+        _ = request.Follow ? CancelWhenGoneAsync(peer, gone) : null;
         (List<LogLine> last, ChannelReader<LogLine>? next) = _family.Logs.Read(members, Math.Max(request.Tail, 0), request.Follow);
         try
         {
@@ -194,7 +214,7 @@ internal sealed class ControlServer : IDisposable
                 await SendAsync(peer, new ControlAnswer { Line = line }).ConfigureAwait(false);
             }
 
-            await foreach (LogLine line in next?.ReadAllAsync(_end.Token) ?? AsyncEnumerable.Empty<LogLine>())
+            await foreach (LogLine line in next?.ReadAllAsync(gone.Token) ?? AsyncEnumerable.Empty<LogLine>())
             {
                 await SendAsync(peer, new ControlAnswer { Line = line }).ConfigureAwait(false);
             }
@@ -212,6 +232,20 @@ internal sealed class ControlServer : IDisposable
         }
 
         return new ControlAnswer { Ok = true };
+    }
+
+    /// <summary>A follower has nothing more to say: what can be received is its end. Else one that left while all are silent would keep its connection.</summary>
+    private static async Task CancelWhenGoneAsync(Socket peer, CancellationTokenSource gone)
+    {
+        try
+        {
+            _ = await peer.ReceiveAsync(new byte[1]).ConfigureAwait(false);
+            await gone.CancelAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // the conversation was over first
+        }
     }
 
     private static string Named(ControlRequest request) => request.Member ?? throw new FormatException($"{request.Op} needs a member.");

@@ -5,7 +5,7 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Control;
 
 /// <summary>What can be asked of a running family from outside. Called from connections' threads; decisions are made on the host's.</summary>
-internal sealed class FamilyControl(FamilyDefinition definition, Family family, Supervisor supervisor, HostThread thread, LogBook logs)
+internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefinition>? reload, Family family, Supervisor supervisor, HostThread thread, LogBook logs)
 {
     private readonly long _began = Stopwatch.GetTimestamp();
 
@@ -16,8 +16,8 @@ internal sealed class FamilyControl(FamilyDefinition definition, Family family, 
         long[] memory = SlotMemory.Read();
         return await thread.AskAsync(() =>
         {
-            List<ServiceInfo> services = ServiceReport.Read(slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
-            return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
+            List<ServiceInfo> services = ServiceReport.Read(family, slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
+            return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, TimeAccount.Enabled, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
         }).ConfigureAwait(false);
     }
 
@@ -55,9 +55,8 @@ internal sealed class FamilyControl(FamilyDefinition definition, Family family, 
     /// <exception cref="FormatException">The file is wrong now; nothing has changed.</exception>
     public Task ReplaceAsync(string member, IReadOnlyList<string>? command)
     {
-        MemberDefinition? replacement = definition.File is { } file
-            ? FamilyDefinition.Load(file).Members.FirstOrDefault(m => m.Name == member)
-            : null;
+        FamilyDefinition? now = reload is not null ? reload() : definition.File is { } file ? FamilyDefinition.Load(file) : null;
+        MemberDefinition? replacement = now?.Members.FirstOrDefault(m => m.Name == member);
         return thread.AskAsync(() =>
         {
             SupervisedMember m = supervisor.Find(member);
@@ -71,7 +70,7 @@ internal sealed class FamilyControl(FamilyDefinition definition, Family family, 
     private static MemberStatus Describe(SupervisedMember m, long[] memory)
     {
         Member? p = m.IsRunning ? m.Process : null;
-        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid),
+        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid), Cpu(p?.Time),
             m.LastExit?.ExitCode, m.LastExit?.Signal, FamilyFile.Restart.First(r => r.Item2 == m.Definition.Restart).Item1, [m.Definition.Command, .. m.Definition.Arguments]);
     }
 
@@ -83,6 +82,9 @@ internal sealed class FamilyControl(FamilyDefinition definition, Family family, 
         MemberPhase.GivenUp => "given up",
         var phase => phase.ToString().ToLowerInvariant(),
     };
+
+    private static CpuSeconds? Cpu(MemberTime? t) =>
+        t is null ? null : new CpuSeconds(t.KernelCpu.TotalSeconds, t.Donated.TotalSeconds, t.Received.TotalSeconds, t.CorrectedCpu.TotalSeconds);
 
     private static int? Threads(int pid)
     {

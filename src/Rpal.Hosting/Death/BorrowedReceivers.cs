@@ -17,7 +17,7 @@ internal readonly record struct LostReceiver(int Member, string Service);
 ///             in its handler, registers known (the thread was traced)         ► frame written, goes on at home
 ///             in its handler, registers gone with the thread                  ► Dead, and reported: its process must be started anew
 /// below it    waits for the call it made: everything is on its stack          ► goes on at home, waiting, or is told PeerDied
-/// elsewhere   claimed by the thread, not entered: its sender says so          ► Ready
+/// elsewhere   claimed by the thread, not entered: the state word says so      ► Ready
 ///             answered for the thread: pending                                ► nobody waits any more
 /// </code>
 /// Whoever gives a receiver back also wakes those who wait for one of its service: the thread may have died before it could.
@@ -62,17 +62,31 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 }
             }
 
-            foreach (int m in family.Members())
-            {
-                for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
-                {
-                    Settle(MemberBlock.Receiver(m, i), member);
-                }
-            }
-
-            WakeAllWaiters();
+            SettleAll(member);
             return lost;
         }
+    }
+
+    /// <summary>Again, until the slot is given back: what others carried for the dead member when it ended.</summary>
+    public void SettleLeft(int member)
+    {
+        lock (s_lock)
+        {
+            SettleAll(member);
+        }
+    }
+
+    private void SettleAll(int member)
+    {
+        foreach (int m in family.Members())
+        {
+            for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
+            {
+                Settle(MemberBlock.Receiver(m, i), member);
+            }
+        }
+
+        WakeAllWaiters();
     }
 
     private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? context)
@@ -176,7 +190,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 }
                 else if (inner->State == ReceiverState.Own && inner->Pending == outer->Home)
                 {
-                    FinishWake(inner, outer->Home);
+                    FinishWake(inner);
                     waits = true;
                 }
             }
@@ -217,24 +231,22 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     private void Settle(ReceiverBlock* r, int member)
     {
         uint word = Volatile.Read(ref r->StateWord);
-        ReceiverState state = ReceiverBlock.StateOf(word);
+        ReceiverState state = (ReceiverState)(byte)word;
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
-        nint sender = Volatile.Read(ref *(nint*)&r->Sender);
-        bool ours = state == ReceiverState.Foreign ? ReceiverBlock.ClaimerMember(word) == member : IsOf(sender, member);
-        if (ours && !IsExecutedElsewhere(r, state == ReceiverState.Foreign ? Claimer(word) : (ThreadBlock*)sender, member))
+        if (ThreadBlock.ClaimerOf(word) == member && !IsCarried(MemberBlock.Thread(member, ThreadBlock.ClaimingThreadOf(word))))
         {
-            if (state == ReceiverState.Foreign && frame == 0)
+            if (frame == 0)
             {
                 GiveBack(r);
             }
-            else if (state == ReceiverState.Foreign)
+            else
             {
                 GoHome(r, null, null);
             }
-            else if (state == ReceiverState.Own && frame != 0)
-            {
-                FinishWake(r, null);
-            }
+        }
+        else if (state == ReceiverState.Own && IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
+        {
+            FinishWake(r);
         }
 
         nint pending = Volatile.Read(ref *(nint*)&r->Pending);
@@ -245,34 +257,14 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     }
 
     /// <summary>
-    /// Whether a thread of a living member executes a receiver, or the context that called it: the dead member was in the middle of a chain. That
-    /// thread goes on with what it does, and once the death report has evicted it everything is at home.
+    /// Whether a sender's context is executed by a kernel thread of another member: it is a receiver's, and that one is foreign. Then what the context has
+    /// claimed is in use, until the death report has brought the context home or that other member ends too.
     /// </summary>
-    private bool IsExecutedElsewhere(ReceiverBlock* r, ThreadBlock* sender, int member)
+    private static bool IsCarried(ThreadBlock* sender)
     {
-        ReceiverBlock* caller = sender->OwnReceiver;
-        foreach (int m in family.Members())
-        {
-            for (int t = 0; m != member && MemberBlock.At(m)->State == MemberState.Running && t < FamilyLayout.ThreadCapacity; t++)
-            {
-                ThreadBlock* thread = MemberBlock.Thread(m, t);
-                if (Volatile.Read(ref thread->Tid) == 0)
-                {
-                    break;                                       // blocks are handed out from the first on
-                }
-
-                if (DeathReport.Executes(thread, r) || (caller is not null && DeathReport.Executes(thread, caller)))
-                {
-                    return true;
-                }
-            }
-        }
-
-        return false;
+        ReceiverBlock* own = (ReceiverBlock*)Volatile.Read(ref *(nint*)&sender->OwnReceiver);
+        return own is not null && own->State == ReceiverState.Foreign;
     }
-
-    private static ThreadBlock* Claimer(uint word) =>
-        MemberBlock.Thread(ReceiverBlock.ClaimerMember(word), (int)(word >> ThreadBlock.ClaimIndexShift) & (FamilyLayout.ThreadCapacity - 1));
 
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);
 
@@ -280,7 +272,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     private static void GiveBack(ReceiverBlock* r)
     {
         uint word = Volatile.Read(ref r->StateWord);
-        if (ReceiverBlock.StateOf(word) == ReceiverState.Foreign)
+        if ((ReceiverState)(byte)word == ReceiverState.Foreign)
         {
             _ = Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Ready, word);
         }
@@ -323,15 +315,10 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         }
     }
 
-    /// <summary>The last steps of a lazy switch whose thread may have died before them: the wake word, the wake-up.</summary>
-    private static void FinishWake(ReceiverBlock* r, ThreadBlock* sender)
+    /// <summary>The last steps of a lazy switch whose thread may have died before them. One that was made already is one too many, which park_woken ignores.</summary>
+    private static void FinishWake(ReceiverBlock* r)
     {
-        uint wake = Volatile.Read(ref r->Wake);                  // SYNC frame-taken: before the frame; pairs with park_woken
-        if (wake != ReceiverBlock.WakeNow && Volatile.Read(ref *(nint*)&r->Frame) != 0)
-        {
-            GoHome(r, sender, null);
-        }
-
+        _ = Interlocked.Exchange(ref r->Wake, ReceiverBlock.WakeNow);
         _ = Sys.FutexWake(&r->Wake, 1);
     }
 

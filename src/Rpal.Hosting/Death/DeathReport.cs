@@ -20,12 +20,13 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 
     private readonly MemberBlock* _member = member;
 
-    /// <summary>From here on nobody enters the member.</summary>
+    /// <summary>From here on nobody enters the member, and whoever waits for it is told. What is still executed elsewhere comes with <see cref="Run"/>.</summary>
     public void Announce()
     {
         RetireReady();
         Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
+        _ = Sweep();
     }
 
     /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more and everybody was told.</summary>
@@ -61,8 +62,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
             ReceiverBlock* r = MemberBlock.Receiver(_member->Index, i);
-            uint* state = &r->StateWord;
-            ReceiverState seen = r->State;
+            ReceiverState seen = (ReceiverState)(byte)Volatile.Read(ref r->StateWord);
             if (seen == ReceiverState.Init)
             {
                 continue;
@@ -72,7 +72,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
             Tell(ref r->Answering, ref r->AnsweringSequence);
             if (seen is ReceiverState.Ready or ReceiverState.Own)
             {
-                foreign |= Interlocked.CompareExchange(ref *state, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
+                foreign |= Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
             }
             else if (seen == ReceiverState.Foreign)
             {
@@ -116,7 +116,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     }
 
     /// <summary>Whether a receiver's context is one of those that a kernel thread is in: the innermost, or one that waits for it.</summary>
-    public static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
+    private static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
     {
         ReceiverBlock* one = (ReceiverBlock*)Volatile.Read(ref *(nint*)&thread->Current);
         for (int depth = 0; one is not null && depth < FamilyLayout.ReceiverCapacity; depth++)

@@ -83,7 +83,10 @@ internal sealed unsafe class ExitWatch
                 break;
             }
 
-            all &= Seize(tid, PtraceOptions.TraceExit);
+            if (Sys.Access($"/proc/{_pid}/task/{tid}") >= 0)     // a block is released late: the number may be another process's by now
+            {
+                all &= Seize(tid, PtraceOptions.TraceExit);
+            }
         }
 
         return all;

@@ -1,3 +1,4 @@
+using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -24,9 +25,10 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
     /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
     public void Run()
     {
-        for (int wait = FirstWaitMs; IsPinned(); wait = Math.Min(2 * wait, LongestWaitMs))
+        for (int wait = FirstWaitMs; IsPinned() || AddressSpace.HasOrphans(Living()); wait = Math.Min(2 * wait, LongestWaitMs))
         {
             Thread.Sleep(wait);
+            new BorrowedReceivers(family).SettleLeft(index);
         }
 
         _ = Sys.Munmap((nint)FamilyLayout.Slot(index), unchecked((nuint)FamilyLayout.SlotBytes));
@@ -34,6 +36,8 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
         _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
         family.Slots.Return(index);
     }
+
+    private HashSet<int> Living() => [Environment.ProcessId, .. family.Members().Where(m => m != index && MemberBlock.At(m)->State == MemberState.Running).Select(m => MemberBlock.At(m)->Pid)];
 
     private bool IsPinned()
     {
@@ -43,11 +47,12 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
-                ReceiverState state = r->State;
+                uint word = Volatile.Read(ref r->StateWord);
+                ReceiverState state = (ReceiverState)(byte)word;
                 runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
                 if (m == index ? state == ReceiverState.Foreign
-                    : (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
+                    : ThreadBlock.ClaimerOf(word) == index || (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
                 {
                     return true;
                 }

@@ -14,11 +14,12 @@ internal sealed unsafe class KeeperLink : IDisposable
     private readonly int _socket;
     private readonly Process _process;
     private readonly TimeSpan _grace;
+    private readonly IFamilyObserver _observer;
     private bool _disposed;
 
-    private KeeperLink(int socket, Process process, ulong* inFlight, TimeSpan grace)
+    private KeeperLink(int socket, Process process, ulong* inFlight, TimeSpan grace, IFamilyObserver observer)
     {
-        (_socket, _process, _grace) = (socket, process, grace);
+        (_socket, _process, _grace, _observer) = (socket, process, grace, observer);
         InFlight = inFlight;
     }
 
@@ -42,7 +43,7 @@ internal sealed unsafe class KeeperLink : IDisposable
             var start = new ProcessStartInfo(command[0], [.. command.Skip(1), $"{inherited}", $"{policy}"]);
             Process process = Process.Start(start)!;
             _ = Sys.SendDescriptors(ours, "table"u8, [table]);
-            var link = new KeeperLink(OutputPipe.AboveStandard(ours), process, (ulong*)words, grace);
+            var link = new KeeperLink(OutputPipe.AboveStandard(ours), process, (ulong*)words, grace, observer);
             process.EnableRaisingEvents = true;
             process.Exited += (_, _) =>
             {
@@ -71,7 +72,11 @@ internal sealed unsafe class KeeperLink : IDisposable
     {
         InFlight[slot] = 0;
         byte[] message = JsonSerializer.SerializeToUtf8Bytes(new WardMessage(definition.Name, pid, slot, (int)Math.Min((definition.StopGrace ?? _grace).TotalMilliseconds, int.MaxValue)));
-        _ = Sys.SendDescriptors(_socket, message, descriptors);
+        nint r = Sys.SendDescriptors(_socket, message, descriptors);
+        if (r < 0 && r != -(int)Errno.EPIPE)
+        {
+            _observer.Notice(definition.Name, $"The keeper does not take it on ({ErrnoText.Describe((int)r)}): it gets a signal when rpal is killed, and nobody looks after it then.");
+        }
     }
 
     /// <summary>After the last member's end.</summary>
@@ -89,7 +94,6 @@ internal sealed unsafe class KeeperLink : IDisposable
         }
 
         _process.Dispose();
-        _ = Sys.Close(_socket);
-        _ = Sys.Munmap((nint)InFlight, TableBytes);
+        _ = Sys.Close(_socket);                                  // the table stays: a broker may still serve what a member left behind
     }
 }

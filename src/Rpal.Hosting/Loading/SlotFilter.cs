@@ -18,7 +18,7 @@ internal static class SlotFilter
 {
     private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetFirstArgument = 16, OffsetAddressHigh = 16 + 4, OffsetLengthHigh = 16 + 8 + 4, OffsetMmapFlags = 16 + 3 * 8;
 
-    private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", SignalAction = "signal action", ToHost = "to host", Mmap = "mmap", AtAddress = "at address";
+    private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", Mmap = "mmap", AtAddress = "at address", SignalAction = "signal action", Notify = "notify";
 
     /// <param name="slot">The member's.</param>
     public static SockFilter[] Build(int slot)
@@ -42,19 +42,19 @@ internal static class SlotFilter
         }
 
         f.Return(SeccompReturn.Allow);
-        f.Label(SignalAction).Load(OffsetFirstArgument);         // a call to the host comes from anywhere, from the trampolines too
-        f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)HostCall.Attach, ToHost, IfFromSlot);
         f.Label(Mmap).Load(OffsetMmapFlags);
         f.Jump(BpfCode.JumpIfAnyBit, MapFlags.Fixed | MapFlags.FixedNoreplace, no: IfFromSlot);
         f.Label(AtAddress).Load(OffsetAddressHigh);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, last, IfFromSlot);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, first, no: IfFromSlot);
         f.Load(OffsetLengthHigh);
-        f.Jump(BpfCode.JumpIfEqual, 0, Allow);
+        f.Jump(BpfCode.JumpIfEqual, 0, Allow, IfFromSlot);
+        f.Label(SignalAction).Load(OffsetFirstArgument);         // a call to the host: from anywhere, the trampolines too
+        f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)HostCall.Attach, Notify);
         f.Label(IfFromSlot).Load(OffsetIpHigh);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);
-        f.Label(ToHost).Return(SeccompReturn.UserNotif);
+        f.Label(Notify).Return(SeccompReturn.UserNotif);
         f.Label(Break).Load(OffsetIpHigh);                       // one per address space, so nobody gets it; every libc falls back to mmap
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);

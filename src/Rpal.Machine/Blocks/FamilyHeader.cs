@@ -10,12 +10,13 @@ namespace Rpal.Machine.Blocks;
 ///  32 code base u64       40 code length u64  48 routine addresses u64[32]
 /// 304 inject signal u32   308 kill word u32   312 point hits u32[64]
 /// 568 address of each member's signal trampoline u64[40]
+/// 888 accounting u32 (not 0: calls are timed; the host may change it at any time)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct FamilyHeader
 {
     public const int SizeBytes = 4096;
-    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64;
+    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64, AccountingOffset = 888;
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;
@@ -34,6 +35,7 @@ internal unsafe struct FamilyHeader
     [FieldOffset(PointHitsOffset)] public fixed uint PointHits[PointCapacity];
 
     [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];
+    [FieldOffset(AccountingOffset)] public uint Accounting;
 
     public readonly nint Address(Routine routine) => (nint)Routines[(int)routine];
 

@@ -4,6 +4,7 @@ namespace Rpal.Machine.Blocks;
 /// <remarks><code>
 /// 0x0F80_0000_0000  family header, service directory, machine code      (shared by all)
 /// 0x0F81_0000_0000  member areas, one each 128 MiB: member block, thread blocks, receivers, parking stacks
+/// 0x0F84_0000_0000  accounts, 32 MiB a member: who donated how much time to whom
 /// 0x1000_0000_0000  slot 0 of 512 GiB
 /// 0x1080_0000_0000  slot 1 ...
 /// 0x2400_0000_0000  end of the last slot, below TASK_SIZE / 3 where the legacy mmap layout begins
@@ -73,6 +74,10 @@ internal static class FamilyLayout
 
     /// <summary>Room for a signal frame: AT_MINSIGSTKSZ with AMX is about 11 KiB.</summary>
     public const int ParkingFrameBytes = 0x8000;
+
+    /// <summary>The accounts: a <see cref="ThreadAccount"/> per member and thread. Not in the member areas, which are cleared for the next process.</summary>
+    public const long AccountBase = FamilyBase + 0x4_0000_0000;
+    public const long MemberAccountBytes = (long)ThreadCapacity * ThreadAccount.SizeBytes;
 
     /// <summary>The first slot.</summary>
     public const long SlotBase = 0x1000_0000_0000;

@@ -8,7 +8,7 @@ namespace Rpal.Machine.Blocks;
 ///                │  └── handled a signal while parked: Ready ► Own ► Ready
 ///                └── stop: Ready ► Stopped                any, its process gone ─► Dead
 /// </code></remarks>
-internal enum ReceiverState : uint
+internal enum ReceiverState : byte
 {
     /// <summary>Not waiting yet.</summary>
     Init = 0,

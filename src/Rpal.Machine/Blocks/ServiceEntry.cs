@@ -20,7 +20,7 @@ internal enum ServiceState : uint
 
 /// <summary>One service in the family's directory. Written by the host, the receiver list by the owner before it enables.</summary>
 /// <remarks><code>
-///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice)
+///  0 state u32   4 receiver count u32   8 key u64   16 member i32   20 name length u32   24 registration u64 (never the same twice; its low byte is the member)
 /// 32 waiters u32 (1: some sender may wait; it says so, and whoever frees a receiver takes it back)   36 ready sequence u32 (futex: bumped by whoever frees a receiver while senders wait)
 /// 64 name u8[96], UTF-8   160 zero   256 receivers u64[64]
 /// </code></remarks>
@@ -28,14 +28,14 @@ internal enum ServiceState : uint
 internal unsafe struct ServiceEntry
 {
     public const int SizeBytes = 1024;
-    public const int WaitersOffset = 32, ReadySequenceOffset = 36, NameCapacityBytes = 96;
+    public const int RegistrationOffset = 24, WaitersOffset = 32, ReadySequenceOffset = 36, NameCapacityBytes = 96;
 
     [FieldOffset(0)] public ServiceState State;
     [FieldOffset(4)] public int ReceiverCount;
     [FieldOffset(8)] public ulong Key;
     [FieldOffset(16)] public int Member;
     [FieldOffset(20)] public int NameLengthBytes;
-    [FieldOffset(24)] public ulong Registration;
+    [FieldOffset(RegistrationOffset)] public ulong Registration;
     [FieldOffset(WaitersOffset)] public uint Waiters;
     [FieldOffset(ReadySequenceOffset)] public uint ReadySequence;
     [FieldOffset(64)] public fixed byte Name[NameCapacityBytes];

@@ -50,6 +50,7 @@ internal sealed partial class Emitter
         c.mov(rax, __[rsi + ReceiverBlock.RegistrationOffset]);
         c.cmp(rax, __[rdx + CallFrame.RegistrationOffset]);
         c.jne(L("wrong_registration"));
+        EmitBegan();
         Point("entry_current");
         c.mov(Gs(ThreadBlock.CurrentOffset), rsi);
 
@@ -70,7 +71,9 @@ internal sealed partial class Emitter
         c.call(__qword_ptr[rsi + ReceiverBlock.HandlerOffset]);
         Point("handler_left");
         c.mov(__dword_ptr[rbx + ReceiverBlock.InHandlerOffset], 0);
+        c.mov(rbp, __[rbx + ReceiverBlock.ServiceOffset]);       // once it is Ready the receiver is nobody's business here
 
+        EmitEnded();
         Here("exit_check");
         c.cmp(rbx, Gs(ThreadBlock.CurrentOffset));
         Point("exit_branch");                                    // from here the decision may be stale: undone up to exit_done
@@ -94,8 +97,8 @@ internal sealed partial class Emitter
         Point("exit_ready");
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         Here("exit_end");
-        c.mov(rcx, __[rbx + ReceiverBlock.ServiceOffset]);
-        c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
+        EmitBooked();
+        c.cmp(__dword_ptr[rbp + ServiceEntry.WaitersOffset], 0);
         c.jne(L("exit_wake_waiters"));
         Here("exit_return");
         PopCalleeSaved();
@@ -119,6 +122,7 @@ internal sealed partial class Emitter
 
         // SYNC receiver-waiters: pairs with CallWait in Rpal: it announces itself, runs a membarrier, then looks for a Ready receiver.
         Here("exit_wake_waiters");
+        c.mov(rcx, rbp);
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
 
@@ -138,7 +142,7 @@ internal sealed partial class Emitter
         Here("not_ready_again");
         PopCalleeSaved();
         Here("not_ready");
-        c.movzx(eax, al);                                        // without the claimer
+        c.movzx(eax, al);
         c.or(eax, (int)CallResult.NotReady);
         c.ret();
 
@@ -150,9 +154,8 @@ internal sealed partial class Emitter
         c.ret();
     }
 
-    /// <summary>rsi = receiver, rdi = sender: Ready becomes Foreign and the sender's, or jumps with the state found in eax. Changes rcx.</summary>
-    /// <remarks>A signal between the claim and the note of whose it is takes the claim back and makes it again. A kill there leaves the
-    /// claimer in the state word only: so whoever finds a receiver Foreign after a death knows by that whether it died with it.</remarks>
+    /// <summary>rsi = receiver, rdi = sender: Ready becomes Foreign, claimed by the sender, or jumps with the word found in eax. Changes rcx.</summary>
+    /// <remarks>The word says whose claim it is from the first instant: a kill comes right behind a locked instruction more often than anywhere else.</remarks>
     private void EmitClaim(string claim, string notReady)
     {
         c.mov(eax, (int)ReceiverState.Ready);
@@ -160,7 +163,6 @@ internal sealed partial class Emitter
         c.@lock.cmpxchg(__dword_ptr[rsi + ReceiverBlock.StateOffset], ecx);
         Point(claim + "_won");
         c.jne(L(notReady));
-        Point(claim + "_note");
         c.mov(__[rsi + ReceiverBlock.SenderOffset], rdi);
         Point(claim + "_owned");
     }
@@ -168,9 +170,9 @@ internal sealed partial class Emitter
     /// <summary>Off the fast path: the receiver becomes Ready, and senders that wait for one are woken. Changes rax, rcx, rdx, rdi, rsi, r11.</summary>
     private void EmitReady(AssemblerRegister64 receiver, string done)
     {
+        c.mov(rcx, __[receiver + ReceiverBlock.ServiceOffset]);  // before: once it is Ready it may be stopped, its block used again
         c.mov(__dword_ptr[receiver + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);     // SYNC receiver-ready: pairs with the claim
         c.mfence();                                              // SYNC receiver-waiters: Ready before the look at them; pairs with CallWait
-        c.mov(rcx, __[receiver + ReceiverBlock.ServiceOffset]);
         c.cmp(__dword_ptr[rcx + ServiceEntry.WaitersOffset], 0);
         c.je(L(done));
         EmitWakeWaiters();

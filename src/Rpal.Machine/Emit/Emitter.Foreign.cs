@@ -57,6 +57,7 @@ internal sealed partial class Emitter
         Here("in_place");
         c.inc(__qword_ptr[rbp + ReceiverBlock.InPlaceOffset]);
         c.mov(__[r14 + Rax], rax);
+        EmitPause("in_place_paused");
         c.lea(rcx, __[rsp - 256]);
         c.and(rcx, -16);
         c.mov(rax, __[r14 + Rip]);
@@ -134,6 +135,7 @@ internal sealed partial class Emitter
         Here("lazy_switch");
         KillPoint("lazy_begin");
         c.inc(__qword_ptr[rbp + ReceiverBlock.LazyOffset]);
+        EmitResumeClock("lazy_resumed");                         // this kernel thread may have slept here
         c.mov(rsi, __[r14 + SignalFrame.FpRegs]);
         c.mov(ecx, FxsaveBytes);
         c.cmp(__dword_ptr[rsi + SignalFrame.FxsaveMagic1], (int)SignalFrame.FxsaveMagic1Value);
@@ -183,6 +185,7 @@ internal sealed partial class Emitter
 
         EmitBackToSender();                                      // r8 = sender
         KillPoint("lazy_peeled");
+        EmitBookedAtSwitch();
         c.mov(eax, __dword_ptr[r8 + ThreadBlock.ReplyOffset]);
         c.and(eax, ~3);
         c.add(eax, 4);
@@ -245,6 +248,7 @@ internal sealed partial class Emitter
     {
         Here("in_place_stub");                                   // rcx and r11 are the system call's to change, so the way back may use rcx
         c.syscall();
+        EmitInPlaceResume();
         c.mov(rcx, __[rsp]);
         c.mov(rsp, __[rsp + 8]);
         c.jmp(rcx);

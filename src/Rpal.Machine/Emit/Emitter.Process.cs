@@ -111,13 +111,6 @@ internal sealed partial class Emitter
     {
         Begin(Routine.Arm, "arm");
         c.mov(__[rdi + ThreadBlock.SelfOffset], rdi);
-        c.mov(rax, __[rdi + ThreadBlock.MemberOffset]);
-        c.mov(eax, __dword_ptr[rax + MemberBlock.IndexOffset]);
-        c.shl(eax, ThreadBlock.ClaimMemberShift);
-        c.mov(ecx, __dword_ptr[rdi + ThreadBlock.IndexOffset]);
-        c.shl(ecx, ThreadBlock.ClaimIndexShift);
-        c.lea(eax, __[rax + rcx + (int)ReceiverState.Foreign]);
-        c.mov(__dword_ptr[rdi + ThreadBlock.ClaimWordOffset], eax);
         c.rdfsbase(rax);
         c.mov(__[rdi + ThreadBlock.FsOffset], rax);
         c.mov(r9, rdi);
@@ -145,6 +138,9 @@ internal sealed partial class Emitter
         Begin(Routine.Agent, "agent");
         c.push(rbx);
         c.mov(rbx, rdi);
+        c.push(-1);
+        c.mov(rsi, rsp);                                         // a handler on this thread could ask the host, which waits for it
+        EmitSetMask();
         c.mov(__dword_ptr[rbx + MemberBlock.AgentReadyOffset], 1);
         c.lea(rdi, __[rbx + MemberBlock.AgentReadyOffset]);
         FutexWake(1);

@@ -11,9 +11,6 @@ internal sealed partial class Emitter
     private const int Rip = SignalFrame.Rip, Rsp = SignalFrame.Rsp, Rax = SignalFrame.Rax, Rsi = SignalFrame.Rsi;
     private const int SaNodefer = 0x40000000;
 
-    /// <summary>ZF in RFLAGS.</summary>
-    private const int ZeroFlag = 0x40;
-
     /// <summary>A trampoline per member, so that a thread that never called knows whose handlers are meant.</summary>
     private void EmitTrampolines()
     {
@@ -62,11 +59,6 @@ internal sealed partial class Emitter
         }
 
         Here("look_again");
-        c.mov(rdx, __[r14 + Rip]);
-        JumpIfBetween("claim_won", "claim_owned", "claim_taken_back");
-        JumpIfBetween("reclaim_won", "reclaim_owned", "claim_taken_back");
-        c.nop();                                                 // one label an instruction
-        Here("claims_looked_at");
         c.mov(rbp, __[rbx + ThreadBlock.CurrentOffset]);
         c.test(rbp, rbp);
         c.jne(L("maybe_foreign"));
@@ -90,29 +82,6 @@ internal sealed partial class Emitter
         c.lea(rax, __[L("not_armed")]);
         c.mov(__[r14 + Rip], rax);
         c.jmp(L("signal_return"));
-
-        // A claim without its sender's name: as if it had not been made. The compare's result is still in the flags.
-        Here("claim_taken_back");
-        c.lea(rdi, __[L("call")]);
-        c.lea(rax, __[L("reclaim_won")]);
-        c.cmp(rdx, rax);
-        c.jb(L("claim_which_note"));
-        c.lea(rdi, __[L("entry_retry")]);
-        c.lea(rax, __[L("reclaim_note")]);
-        c.jmp(L("claim_note_known"));
-        Here("claim_which_note");
-        c.lea(rax, __[L("claim_note")]);
-        Here("claim_note_known");
-        c.cmp(rdx, rax);
-        c.jae(L("claim_was_won"));
-        c.test(__dword_ptr[r14 + SignalFrame.Eflags], ZeroFlag);
-        c.je(L("claims_looked_at"));
-        Here("claim_was_won");
-        c.mov(__[r14 + Rip], rdi);
-        c.mov(rbp, __[r14 + Rsi]);
-        KillPoint("claim_take_back");
-        EmitReady(rbp, "claim_free_again");
-        c.jmp(L("claims_looked_at"));
 
         // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
         Here("maybe_parked");

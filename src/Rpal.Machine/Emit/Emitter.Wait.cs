@@ -129,9 +129,15 @@ internal sealed partial class Emitter
         AdaptBudget(rbx, ReceiverBlock.SpinBudgetOffset, "park_woken");
         Here("park_woken");
         KillPoint("park_taken");
-        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);         // SYNC frame-taken: taken, then Idle; pairs with BorrowedReceivers, which reads Wake, then the frame
+        c.xor(eax, eax);                                         // an exchange: a plain store could come after the frame is looked at, over the next wake
+        c.xchg(__[rbx + ReceiverBlock.WakeOffset], eax);
+        c.mov(r12, __[rbx + ReceiverBlock.FrameOffset]);
+        c.test(r12, r12);
+        c.jne(L("park_leave"));
+        c.cmp(__byte_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Stopped);
+        c.jne(L("park_sleep"));                                  // a wake for an earlier life of this block, or one too many: nothing to do
+        Here("park_leave");
         c.mov(__qword_ptr[rbx + ReceiverBlock.FrameOffset], 0);
-        c.mov(__dword_ptr[rbx + ReceiverBlock.WakeOffset], (int)ReceiverBlock.WakeIdle);
         c.mov(__dword_ptr[rbx + ReceiverBlock.DeferredOffset], 0);
         c.mov(Gs(ThreadBlock.ParkedOffset), 0);
         c.test(r12, r12);
@@ -183,7 +189,8 @@ internal sealed partial class Emitter
 
     /// <summary>
     /// A sender whose call was lazily switched waits for the reply. In: rbx = its thread block, on its own stack below the
-    /// saved registers. It may itself be moved to another kernel thread while it waits: it uses no GS.
+    /// saved registers. It may itself be moved to another kernel thread while it waits: it uses GS for nothing but the pause, which
+    /// a move ends.
     /// </summary>
     private void EmitWaitReply()
     {
@@ -202,9 +209,13 @@ internal sealed partial class Emitter
         c.@lock.cmpxchg(__dword_ptr[rbx + ThreadBlock.ReplyOffset], edx);
         c.jne(L("reply_sleep"));
         Here("reply_futex");
+        c.mov(r9d, edx);
+        EmitPause("reply_paused");
+        c.mov(edx, r9d);
         c.lea(rdi, __[rbx + ThreadBlock.ReplyOffset]);
         c.xor(r10d, r10d);
         FutexWait();
+        c.call(L("resume_clock"));
         c.jmp(L("reply_sleep"));
 
         Here("reply_adapt");

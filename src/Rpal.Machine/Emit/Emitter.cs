@@ -31,6 +31,7 @@ internal sealed partial class Emitter
     public MachineCode Assemble()
     {
         EmitCall();
+        EmitAccount();
         EmitFloor();
         EmitWait();
         EmitWaitReply();

@@ -58,6 +58,7 @@ internal static unsafe class MemberRuntime
             }
 
             Volatile.Write(ref s_attached, true);
+            FamilyMeter.Start();                                 // listeners may run here, and use what is attached
         }
     }
 

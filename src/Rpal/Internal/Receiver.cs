@@ -40,7 +40,7 @@ internal sealed unsafe class Receiver
     }
 
     /// <summary>Whether a call is in it. After <see cref="Refuse"/>: false means that none will be.</summary>
-    public bool IsInUse => Block->State is ReceiverState.Foreign or ReceiverState.Own;
+    public bool IsInUse => (ReceiverState)(byte)Volatile.Read(ref Block->StateWord) is ReceiverState.Foreign or ReceiverState.Own;
 
     /// <summary>Lets calls of the service's registration in.</summary>
     public void Open() => Volatile.Write(ref Block->Registration, _registration);

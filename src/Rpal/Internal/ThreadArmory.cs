@@ -59,11 +59,15 @@ internal static unsafe class ThreadArmory
             Pid = member->Pid,
             Member = member,
             Index = index,
+            ClaimWord = ThreadBlock.ClaimWordOf(member->Index, index),
+            Reply = block->Reply & ~3u,                          // goes on: no answer to an earlier thread's call is taken for one of this
             ErrorText = MemberBlock.ErrorText(member->Index, index),
             SpinBudgetCycles = MemberRuntime.Header->SpinLimitCycles,
+            Account = ThreadAccount.At(member->Index, index),
             InjectCountdown = s_injectReload,
             InjectReload = s_injectReload,
         };
+        block->Account->Used = 1;
         int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
         if (r < 0)
         {

@@ -46,6 +46,7 @@ public sealed class SlotFilterTests
     [InlineData(SyscallNumber.Mremap, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Shmat, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.RtSigaction, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.ExitGroup, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Readlink, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Readlinkat, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Brk, SeccompReturn.Errno)]
@@ -59,6 +60,11 @@ public sealed class SlotFilterTests
         Assert.All(inSlots, ip => Assert.Equal(expected, Run(number, ip)));
         Assert.All(outside, ip => Assert.Equal(SeccompReturn.Allow, Run(number, ip)));
     }
+
+    [Theory]
+    [InlineData(FamilyLayout.CodeBase)]
+    [InlineData(FamilyLayout.SlotBase)]
+    public void A_call_to_the_host_reaches_it_from_anywhere(long ip) => Assert.Equal(SeccompReturn.UserNotif, Run(SyscallNumber.RtSigaction, ip, (long)HostCall.Attach));
 
     [Fact]
     public void Other_architectures_are_left_alone() => Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Mmap, s_base, 0, 4096, 0, 0, architecture: 0x4000_0003));

@@ -63,7 +63,18 @@ internal static class LoaderEnds
         return 9;
     }
 
-    /// <summary>On SIGTERM: work that needs memory, threads and the collector, then a file; ends by itself with code 0.</summary>
+    /// <summary>Maps and unmaps without a pause, so that the host is always in the middle of an answer.</summary>
+    private static void MapUntil(ManualResetEventSlim asked)
+    {
+        while (!asked.IsSet)
+        {
+            using var file = System.IO.MemoryMappedFiles.MemoryMappedFile.CreateNew(null, 1 << 16);
+            using var view = file.CreateViewAccessor();
+            view.Write(0, 1);
+        }
+    }
+
+    /// <summary>On SIGTERM: work that needs memory, threads and the collector, then a file; ends by itself with code 0. A second argument: so many threads map memory until then.</summary>
     public static int Cleanup(string[] args)
     {
         using var asked = new ManualResetEventSlim();
@@ -72,8 +83,11 @@ internal static class LoaderEnds
             context.Cancel = true;
             asked.Set();
         });
+        Thread[] mappers = [.. Enumerable.Range(0, args.Length > 1 ? int.Parse(args[1]) : 0).Select(_ => new Thread(() => MapUntil(asked)))];
+        Array.ForEach(mappers, t => t.Start());
         Console.WriteLine("ready");
         asked.Wait();
+        Array.ForEach(mappers, t => t.Join());
         Console.WriteLine("cleaning");
         const int blocks = 64, blockBytes = 4 << 20;
         List<byte[]> memory = [];

@@ -22,6 +22,7 @@ internal enum Deed
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung, ComputeAnnounced, SleepAnnounced,
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
     StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
+    SleepAtHome, ReceivedTicks,
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -120,6 +121,8 @@ internal static class StandardService
             case Deed.TaskWait: return WaitForTask(n);
             case Deed.Sleep: Thread.Sleep((int)n); return n;
             case Deed.Timer: return UseTimer();
+            case Deed.SleepAtHome: Check.That(Directory.Exists("/")); Thread.Sleep((int)n); return n;
+            case Deed.ReceivedTicks: return s_service!.ReceivedTime.Ticks;
             case Deed.StartThread: return StartThread();
             case Deed.WriteLine: Console.WriteLine($"written by {Environment.ProcessId}"); Console.Error.WriteLine("complained"); return 1;
             case Deed.Collect: return Collect();

@@ -14,6 +14,9 @@ internal sealed record MemberSpec(string Name, string Program, params string[] A
 {
     public Dictionary<string, string> Environment { get; init; } = [];
 
+    /// <summary>For one member and all: the family file says "accounting".</summary>
+    public bool Accounting { get; init; }
+
     /// <summary>A scenario of Rpal.TestMember.</summary>
     public static MemberSpec Scenario(string name, params string[] arguments) => new(name, "Rpal.TestMember", arguments);
 
@@ -48,6 +51,7 @@ internal sealed class FamilyRun : IDisposable
         _deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         File.WriteAllBytes(_file, JsonSerializer.SerializeToUtf8Bytes(new
         {
+            accounting = members.Any(m => m.Accounting),
             members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, workingDirectory = AppContext.BaseDirectory }),
         }));
         _runner = new Process { StartInfo = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true } };

@@ -1,0 +1,51 @@
+using System.Runtime.InteropServices;
+using Rpal.Linux;
+
+namespace Rpal.Hosting.Loading;
+
+/// <summary>Who is in this address space.</summary>
+internal static unsafe class AddressSpace
+{
+    private static readonly Lock s_lock = new();
+    private static readonly long* s_question = (long*)NativeMemory.AllocZeroed(sizeof(long));
+
+    /// <summary>Whether a process is in this address space: a word that changes with every question has its last value in a copy.</summary>
+    public static bool IsSharedBy(int pid)
+    {
+        lock (s_lock)
+        {
+            long seen = 0;
+            *s_question += 1;
+            return Sys.ProcessVmReadv(pid, (nint)s_question, &seen, sizeof(long)) == sizeof(long) && seen == *s_question;
+        }
+    }
+
+    /// <summary>Processes in this address space whose parent is none of <paramref name="parents"/>: left behind by a member that is gone, and not exec'd yet.</summary>
+    /// <param name="parents">This process and the members that live.</param>
+    public static bool HasOrphans(IReadOnlySet<int> parents)
+    {
+        foreach (string directory in Directory.EnumerateDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(directory.AsSpan()), out int pid) && !parents.Contains(pid) && IsSharedBy(pid) && !parents.Contains(ParentOf(pid)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <returns>0 when the process is gone.</returns>
+    private static int ParentOf(int pid)
+    {
+        try
+        {
+            string line = File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith("PPid:", StringComparison.Ordinal));
+            return int.Parse(line.AsSpan("PPid:".Length));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            return 0;
+        }
+    }
+}
