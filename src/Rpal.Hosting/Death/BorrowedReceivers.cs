@@ -193,6 +193,10 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                     FinishWake(inner);
                     waits = true;
                 }
+                else if (inner->Answering == outer->Home)
+                {
+                    waits = true;                                // its answer is just being written
+                }
             }
         }
 
