@@ -9,7 +9,10 @@ public enum CallStatus : byte
     /// <summary>No receiver of the service was ready before the deadline. Nothing was sent.</summary>
     Busy,
 
-    /// <summary>The service's process ended during the call, or before it. The handler may have run.</summary>
+    /// <summary>
+    /// The service's process ended during the call, or before it; or a killed caller took its receivers along, and it is being
+    /// started anew. The handler may have run. Connect again.
+    /// </summary>
     PeerDied,
 
     /// <summary>The service was closed, or registered anew, since the connection was made. Nothing was sent: connect again.</summary>

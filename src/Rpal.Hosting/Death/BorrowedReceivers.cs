@@ -89,84 +89,88 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         WakeAllWaiters();
     }
 
-    private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? context)
+    /// <summary>Ends the chain of contexts on a kernel thread, from the innermost outwards.</summary>
+    /// <param name="thread">The thread that is gone, or stands in its exit stop.</param>
+    /// <param name="registers">Its registers, when they are known.</param>
+    private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? registers)
     {
-        LostReceiver? lost = null;
-        bool innermost = true, answered = true;
         ReceiverBlock* r = thread->Current;
-        for (int depth = 0; r is not null && depth < DepthLimit; depth++)
+        if (r is null)
         {
-            ThreadBlock* sender = r->Sender == thread ? null : r->Sender;
-            ReceiverBlock* outer = sender is null ? null : sender->OwnReceiver;
-            if (innermost)
-            {
-                context = context is null || r->Frame != 0 ? null : Interrupted(context);
-                innermost = false;
-                if (r->Frame != 0)
-                {
-                    GoHome(r, sender, null);
-                }
-                else if (r->InHandler == 0)
-                {
-                    GiveBack(r);
-                    if (context is not null)
-                    {
-                        context = sender is null ? null
-                            : IsIn(context, "entry_selector", "handler_enter") || context.Rip == _labels["entry_retry"] ? context.CallAgain(_labels["entry_retry"], sender)
-                            : SavedContext.At(_labels["exit_return"], sender->Rsp, 0, context);
-                        r = outer;
-                        continue;
-                    }
+            return null;
+        }
 
-                    answered = false;                            // not entered or answered: nobody knows
-                }
-                else if (WaitsForInner(r))
-                {
-                    context = Waiting(r->Home, context);
-                    context.WriteFrame(r);
-                    GoHome(r, sender, context);
-                }
-                else if (context is not null)
-                {
-                    context.WriteFrame(r);
-                    GoHome(r, sender, context);
-                }
-                else
-                {
-                    lost = Lose(r);
-                    answered = false;
-                }
-            }
-            else
-            {
-                (context ?? throw new InvalidOperationException("An outer context is always known.")).WriteFrame(r);
-                GoHome(r, sender, context);
-            }
-
-            if (sender is not null)
-            {
-                if (!answered)
-                {
-                    NextSequence(sender, CallResult.PeerDied);
-                }
-
-                context = Waiting(sender, context);
-            }
-
-            answered = true;
-            r = outer;
+        ThreadBlock* sender = SenderOf(r, thread);
+        SavedContext? below = Innermost(r, sender, registers, out LostReceiver? lost);
+        for (int depth = 0; sender is not null && sender->OwnReceiver is not null && depth < DepthLimit; depth++)
+        {
+            r = sender->OwnReceiver;
+            sender = SenderOf(r, thread);
+            below!.WriteFrame(r);
+            GoHome(r, sender, below);
+            below = Waiting(sender, below);
         }
 
         thread->Current = null;
         return lost;
     }
 
+    /// <returns>The context that called it: null when it ended with the thread.</returns>
+    private SavedContext? Innermost(ReceiverBlock* r, ThreadBlock* sender, SavedContext? registers, out LostReceiver? lost)
+    {
+        lost = null;
+        if (r->Frame != 0)
+        {
+            GoHome(r, sender, null);
+            return Waiting(sender, null);
+        }
+
+        SavedContext? context = registers is null ? null : Interrupted(registers);
+        if (r->InHandler == 0)
+        {
+            GiveBack(r);
+            return sender is null ? null
+                : context is null ? Refused(sender)                // not entered or answered: nobody knows
+                : IsIn(context, "entry_selector", "handler_enter") || context.Rip == _labels["entry_retry"] ? context.CallAgain(_labels["entry_retry"], sender)
+                : SavedContext.At(_labels["exit_return"], sender->Rsp, 0, context);
+        }
+
+        if (WaitsForInner(r))
+        {
+            context = Waiting(r->Home, context);
+        }
+
+        if (context is null)
+        {
+            lost = Lose(r);
+            return Refused(sender);
+        }
+
+        context.WriteFrame(r);
+        GoHome(r, sender, context);
+        return Waiting(sender, context);
+    }
+
+    /// <summary>Who called a receiver on this thread, or null when that ended with it.</summary>
+    private static ThreadBlock* SenderOf(ReceiverBlock* r, ThreadBlock* thread) => r->Sender == thread ? null : r->Sender;
+
+    /// <summary>A context whose call will not be answered.</summary>
+    private SavedContext? Refused(ThreadBlock* sender)
+    {
+        if (sender is not null)
+        {
+            _ = NextSequence(sender, CallResult.PeerDied);
+        }
+
+        return Waiting(sender, null);
+    }
+
     /// <summary>A context that waits for the reply to a call it made: all that it needs lies on its stack.</summary>
     /// <remarks>It goes on where it looks at every value of the word: it may have announced that it sleeps, and the spin before would take that for a reply.</remarks>
-    private SavedContext Waiting(ThreadBlock* sender, SavedContext? like)
+    private SavedContext? Waiting(ThreadBlock* sender, SavedContext? like)
     {
         const int roomBelow = 256;                               // as the lazy switch leaves it
-        return SavedContext.At(_labels["reply_sleep"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
+        return sender is null ? null : SavedContext.At(_labels["reply_sleep"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
     }
 
     /// <summary>Whether a receiver's context waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
