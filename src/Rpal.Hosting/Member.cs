@@ -200,7 +200,7 @@ internal sealed unsafe class Member
         }
 
         _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
-        new SlotReclaim(_family, Index).Run();
+        new SlotReclaim(_family, Index, report).Run();
         _reclaimed.SetResult();
     }
 }

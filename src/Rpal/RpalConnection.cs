@@ -233,7 +233,8 @@ public sealed class RpalConnection
 
                 int member = Math.Clamp(e->Member, 0, FamilyLayout.MemberCapacity - 1);
                 var peer = new Peer(member, Peer.GenerationOf(member));
-                if (receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
+                bool runs = (MemberState)Volatile.Read(ref *(uint*)&MemberBlock.At(member)->State) == MemberState.Running;     // its end is told before the directory is
+                if (runs && receivers.Length > 0 && (ServiceState)Volatile.Read(ref *(uint*)&e->State) == ServiceState.Enabled && Volatile.Read(ref e->Registration) == registration)
                 {
                     return new RpalConnection(service, i, peer, registration, receivers);
                 }

@@ -242,7 +242,13 @@ public sealed class RpalService : IAsyncDisposable
     private void Change(ServiceState state)
     {
         nint r = MemberRuntime.Ask(HostCall.SetServiceState, _index, (nint)state);
-        _state = r >= 0 ? state : throw new RpalException(RpalError.Closed, $"Service {Name}: the host refused the state {state}: {ErrnoText.Describe((int)r)}.");
+        bool noHost = r is -(int)Errno.EINVAL or -(int)Errno.ENOSYS;          // the kernel's own answer
+        if (r < 0 && !(noHost && state == ServiceState.Gone))                 // with the host gone there is nobody left to tell
+        {
+            throw new RpalException(RpalError.Closed, noHost ? $"Service {Name} cannot become {state}: the family's host is gone." : $"Service {Name}: the host refused the state {state}: {ErrnoText.Describe((int)r)}.");
+        }
+
+        _state = state;
     }
 
     private unsafe long Sum(Func<ReceiverBlock, long> count)

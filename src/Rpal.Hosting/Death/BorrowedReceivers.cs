@@ -146,9 +146,29 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             return Refused(sender);
         }
 
+        if (context.Rip == _labels["exit_end"] || context.Rip == _labels["entry_retry"])
+        {
+            GiveBackClaimsOf(r->Home);                           // the trampoline had taken the sender back, and not given the receiver free yet
+        }
+
         context.WriteFrame(r);
         GoHome(r, sender, context);
         return Waiting(sender, context);
+    }
+
+    private void GiveBackClaimsOf(ThreadBlock* sender)
+    {
+        foreach (int m in family.Members())
+        {
+            for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
+            {
+                ReceiverBlock* r = MemberBlock.Receiver(m, i);
+                if (Volatile.Read(ref r->StateWord) == sender->ClaimWord && r->Frame == 0 && r->InHandler == 0)
+                {
+                    GiveBack(r);
+                }
+            }
+        }
     }
 
     /// <summary>Who called a receiver on this thread, or null when that ended with it.</summary>

@@ -15,10 +15,14 @@ namespace Rpal.Hosting.Death;
 /// </remarks>
 internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
 {
-    /// <summary>How long foreign contexts are chased before the report gives up: a thread that does not take a signal that long is stopped or dead.</summary>
-    private const int ChaseMs = 10_000;
+    /// <summary>How long the member's end waits for threads that execute its contexts. One that does not take a signal that long is stopped; it is looked after until the slot is given back.</summary>
+    private const int ChaseMs = 200;
+
+    /// <summary>Between two looks; doubled each time, because the signals queue.</summary>
+    private const long FirstLookNs = 1_000_000;
 
     private readonly MemberBlock* _member = member;
+    private bool _swept;
 
     /// <summary>From here on nobody enters the member, and whoever waits for it is told. What is still executed elsewhere comes with <see cref="Run"/>.</summary>
     public void Announce()
@@ -29,28 +33,40 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         _ = Sweep();
     }
 
-    /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more and everybody was told.</summary>
+    /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more, or is stopped there.</summary>
     public void Run()
     {
         family.Directory.MemberGone(_member->Index);
-        bool foreign = true;
-        for (long begin = Environment.TickCount64; (foreign = Sweep()) && Environment.TickCount64 - begin < ChaseMs;)
+        long look = FirstLookNs;
+        for (long begin = Environment.TickCount64; !Look() && Environment.TickCount64 - begin < ChaseMs; look *= 2)
         {
             uint never = 0;
-            _ = Sys.FutexWait(&never, 0, 1_000_000);
-        }
-
-        if (!foreign)
-        {
-            family.Directory.MemberSwept(_member->Index);
+            _ = Sys.FutexWait(&never, 0, look);
         }
     }
 
-    /// <summary>Before anybody can be told of the death: nobody who was told should find a receiver that still answers.</summary>
+    /// <summary>Again, for those that were stopped.</summary>
+    /// <returns>Whether nobody is in the member any more.</returns>
+    public bool Look()
+    {
+        if (!_swept && !Sweep())
+        {
+            _swept = true;
+            family.Directory.MemberSwept(_member->Index);
+        }
+
+        return _swept;
+    }
+
+    /// <summary>
+    /// Before anybody can be told of the death: nobody who was told should find a receiver that still answers. Without its registration
+    /// a receiver refuses whoever claims it, should a thread that was stopped inside make it Ready once more.
+    /// </summary>
     private void RetireReady()
     {
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
+            Volatile.Write(ref MemberBlock.Receiver(_member->Index, i)->Registration, 0);
             _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(_member->Index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
         }
     }

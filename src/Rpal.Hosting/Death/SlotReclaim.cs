@@ -8,7 +8,7 @@ namespace Rpal.Hosting.Death;
 /// <remarks>
 /// What pins a slot after its process is gone:
 /// <code>
-/// a sender's kernel thread still executes one of its contexts          (the death report chases it)
+/// a sender's kernel thread still executes one of its contexts          (the death report chases it, for as long as it takes)
 /// a receiver of another member works on a call that came from it       (request and answer lie in the slot)
 /// a receiver writes its reply into one of its thread blocks
 /// a thread copies from or to it                                        (it says so before it looks whether the member runs: SYNC copying)
@@ -16,25 +16,43 @@ namespace Rpal.Hosting.Death;
 /// </code>
 /// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied.
 /// </remarks>
-internal sealed unsafe class SlotReclaim(Family family, int index)
+internal sealed unsafe class SlotReclaim(Family family, int index, DeathReport? report = null)
 {
     private const int FirstWaitMs = 1, LongestWaitMs = 250;
+
+    /// <summary>From the member's end until a process is killed that shares the address space and has lost its parent.</summary>
+    private const int OrphanPatienceMs = 1000;
 
     private readonly long _area = FamilyLayout.MemberArea(index);
 
     /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
     public void Run()
     {
-        for (int wait = FirstWaitMs; IsPinned() || AddressSpace.HasOrphans(Living()); wait = Math.Min(2 * wait, LongestWaitMs))
+        int waited = 0;
+        for (int wait = FirstWaitMs; IsPinned() || HasOrphans(ref waited); wait = Math.Min(2 * wait, LongestWaitMs))
         {
             Thread.Sleep(wait);
+            waited += wait;
             new BorrowedReceivers(family).SettleLeft(index);
+            _ = report?.Look();
         }
 
         _ = Sys.Munmap((nint)FamilyLayout.Slot(index), unchecked((nuint)FamilyLayout.SlotBytes));
         _ = Sys.Mprotect((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);     // the guard pages split it
         _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
         family.Slots.Return(index);
+    }
+
+    /// <summary>Such a process is about to exec, or it stands on memory that is nobody's: after a while it is killed, or it would keep every slot.</summary>
+    private bool HasOrphans(ref int waited)
+    {
+        IReadOnlyList<int> orphans = AddressSpace.Orphans(Living());
+        foreach (int pid in waited > OrphanPatienceMs ? orphans : [])
+        {
+            _ = Sys.Kill(pid, Signal.SIGKILL);
+        }
+
+        return orphans.Count > 0;
     }
 
     private HashSet<int> Living() => [Environment.ProcessId, .. family.Members().Where(m => m != index && MemberBlock.At(m)->State == MemberState.Running).Select(m => MemberBlock.At(m)->Pid)];
@@ -51,7 +69,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index)
                 ReceiverState state = (ReceiverState)(byte)word;
                 runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
-                if (m == index ? state == ReceiverState.Foreign
+                if (m == index ? state is not (ReceiverState.Init or ReceiverState.Dead or ReceiverState.Stopped)
                     : ThreadBlock.ClaimerOf(word) == index || (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
                 {
                     return true;

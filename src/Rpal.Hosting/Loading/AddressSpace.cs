@@ -22,17 +22,18 @@ internal static unsafe class AddressSpace
 
     /// <summary>Processes in this address space whose parent is none of <paramref name="parents"/>: left behind by a member that is gone, and not exec'd yet.</summary>
     /// <param name="parents">This process and the members that live.</param>
-    public static bool HasOrphans(IReadOnlySet<int> parents)
+    public static IReadOnlyList<int> Orphans(IReadOnlySet<int> parents)
     {
+        List<int> orphans = [];
         foreach (string directory in Directory.EnumerateDirectories("/proc"))
         {
             if (int.TryParse(Path.GetFileName(directory.AsSpan()), out int pid) && !parents.Contains(pid) && IsSharedBy(pid) && !parents.Contains(ParentOf(pid)))
             {
-                return true;
+                orphans.Add(pid);
             }
         }
 
-        return false;
+        return orphans;
     }
 
     /// <returns>0 when the process is gone.</returns>

@@ -105,6 +105,7 @@ internal static unsafe class ThreadArmory
                     $"{s_used.Count} threads of this process make or take calls, the limit (ThreadCapacity) is {FamilyLayout.ThreadCapacity}. Call from fewer threads.");
             }
 
+            MemberBlock.Thread(member->Index, index)->Tid = tid;   // here: whoever looks through the blocks stops at the first that nobody has had
             s_used.Add(index);
             s_byTid[tid] = index;
             return index;
