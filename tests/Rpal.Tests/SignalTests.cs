@@ -11,4 +11,8 @@ public sealed class SignalTests
     [Fact]
     public void Children_of_armed_threads_start_with_the_signal_state_of_any_child() =>
         FamilyRun.Succeeds(MemberSpec.Scenario("server", "serve-with-handlers", "work"), MemberSpec.Scenario("caller", "children-are-clean"));
+
+    [Fact]
+    public void A_member_that_changes_a_handler_thousands_of_times_keeps_its_others() =>
+        FamilyRun.Succeeds(MemberSpec.Scenario("member", "changes-handlers-often"));
 }

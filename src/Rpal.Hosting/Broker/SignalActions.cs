@@ -10,7 +10,8 @@ namespace Rpal.Hosting.Broker;
 /// </summary>
 /// <remarks>
 /// Actions belong to the process, so the host asks the member's agent thread to change them. Records are immutable once
-/// published: a trampoline reads one address, then the record behind it. Used by the member's broker thread only.
+/// published: a trampoline reads one address, then the record behind it. Each signal has records of its own, used in turn.
+/// Used by the member's broker thread only.
 /// <code>
 /// program: rt_sigaction(SIGTERM, h) ─► broker: publish record h ─► agent: rt_sigaction(SIGTERM, trampoline)
 /// SIG_IGN goes to the kernel as it is, so that children inherit it; SIG_DFL too unless it ends the process: exec makes a handler the default again
@@ -24,7 +25,7 @@ internal sealed unsafe class SignalActions
 
     private readonly MemberBlock* _member;
     private readonly int _hostPid = Environment.ProcessId;
-    private int _nextRecord;
+    private readonly int[] _nextRecord = new int[SignalCount + 1];
 
     public SignalActions(MemberBlock* member) => _member = member;
 
@@ -143,7 +144,9 @@ internal sealed unsafe class SignalActions
 
     private KernelSigaction* Publish(int signal, KernelSigaction action)
     {
-        KernelSigaction* record = (KernelSigaction*)((byte*)_member + MemberBlock.ActionRecordsOffset) + _nextRecord++ % MemberBlock.ActionRecordCount;
+        int turn = _nextRecord[signal];
+        _nextRecord[signal] = (turn + 1) % MemberBlock.ActionRecordsPerSignal;
+        KernelSigaction* record = (KernelSigaction*)((byte*)_member + MemberBlock.ActionRecordsOffset) + (signal - 1) * MemberBlock.ActionRecordsPerSignal + turn;
         *record = action;
         Volatile.Write(ref _member->Actions[signal], (long)record);
         return record;

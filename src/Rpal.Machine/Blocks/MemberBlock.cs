@@ -22,7 +22,7 @@ internal enum MemberState : uint
 ///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
 ///  56 generation u64 (the how-manieth start of the family this is; set before the state says Running, never the same twice)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
-/// 1024 action records, 32 bytes each: handler, flags, restorer, mask
+/// 1024 action records, 16 per signal, 32 bytes each: handler, flags, restorer, mask
 /// 40960 the agent's steps, 64 bytes each; 49152 and 53248 actions that they read and write. Here and not in the host's own
 ///       memory, because a stopped member's agent may come to them late.
 /// </code></remarks>
@@ -34,8 +34,9 @@ internal unsafe struct MemberBlock
         IndexOffset = 12, PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48,
         ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
-    /// <summary>Records before one is used again: a trampoline that read its address has long finished by then.</summary>
-    public const int ActionRecordCount = 1024;
+    /// <summary>Records of each signal, used in turn; signal s has those from (s - 1) * 16 on. The one that a signal has now is
+    /// never written over, and a trampoline that read its address just before a change has finished long before fifteen more.</summary>
+    public const int ActionRecordsPerSignal = 16;
 
     /// <summary>Values of <see cref="AgentWord"/>.</summary>
     public const uint AgentIdle = 0, AgentAsked = 1, AgentDone = 2;

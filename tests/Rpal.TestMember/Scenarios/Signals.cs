@@ -27,6 +27,7 @@ internal static class Signals
         });
         scenarios.Add("signals-both", _ => BothAreSignalled());
         scenarios.Add("children-are-clean", _ => ChildrenAreClean());
+        scenarios.Add("changes-handlers-often", _ => ChangesHandlersOften());
     }
 
     /// <summary>Whether a child has the signal state that it would have had before this process attached.</summary>
@@ -133,6 +134,30 @@ internal static class Signals
         }
 
         work.Stop();
+        return 0;
+    }
+
+    /// <summary>Every change of an action takes a record; those of the signals that do not change must survive it.</summary>
+    private static int ChangesHandlersOften()
+    {
+        const int changes = 1500, looks = 100;
+        RegisterAfterFirstCall();
+        object? nothing = null;
+        for (int i = 1; i <= changes; i++)
+        {
+            using (PosixSignalRegistration.Create(PosixSignal.SIGQUIT, static c => c.Cancel = true))
+            {
+            }
+
+            if (i % looks == 0)
+            {
+                Check.Throws<NullReferenceException>(() => nothing!.GetHashCode());
+                long before = Seen;
+                Check.Equal(0, Sys.Kill(Environment.ProcessId, Signal.SIGHUP));
+                Check.Comes(() => Seen > before, $"SIGHUP after {i} changes");
+            }
+        }
+
         return 0;
     }
 }
