@@ -64,16 +64,62 @@ public sealed class DeathTests
     [InlineData("15", "SleepAnnounced")]
     public void A_caller_that_ends_inside_a_handler_hands_back_what_it_borrowed(string way, string deed)
     {
+        DiesInside(FamilyRun.Start, way, deed, static run => run.WaitForExit("dying"));
+    }
+
+    [Fact]
+    public void A_callee_whose_receiver_is_lost_with_a_killed_caller_is_started_anew_with_a_report() =>
+        DiesInside(FamilyRun.Start, "wait", "ComputeAnnounced", static run =>
+        {
+            int pid = run.Pid("work");
+            run.Send("dying", Signal.SIGKILL);
+            run.WaitForLine("work", "dying was killed inside a handler of its service work");
+            run.WaitForRestart("work", pid);
+        });
+
+    [Theory]
+    [InlineData("ComputeAnnounced")]
+    [InlineData("SleepAnnounced")]
+    public void In_a_traced_family_a_killed_caller_hands_back_too(string deed) =>
+        DiesInside(FamilyRun.StartTraced, "wait", deed, static run =>
+        {
+            run.Send("dying", Signal.SIGKILL);
+            run.WaitForExit("dying");
+        });
+
+    /// <summary>Wherever it was stopped in its call: claimed, inside, on the way back.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    public void A_caller_that_is_stopped_while_its_callee_dies_is_told_when_it_goes_on(int attempt)
+    {
+        using var run = FamilyRun.Start(MemberSpec.Serves("work", 1), MemberSpec.Scenario($"caller{attempt}", "never-ends"));
+        string caller = $"caller{attempt}";
+        run.WaitForLine(caller, "calling");
+        run.Send(caller, Signal.SIGSTOP);
+        run.Send("work", Signal.SIGKILL);
+        run.WaitForExit("work");
+        run.Send(caller, Signal.SIGCONT);
+        run.WaitForEnd(caller);
+        run.Expect(run.ExitOf(caller) == new Exit(0, 0), "the caller's end");
+        Assert.Contains("told", run.Lines(caller));
+    }
+
+    /// <summary>One caller dies inside handlers; another goes on calling, and all receivers come back.</summary>
+    private static void DiesInside(Func<MemberSpec[], FamilyRun> start, string way, string deed, Action<FamilyRun> end)
+    {
         string flag = Path.GetTempFileName();
         File.Delete(flag);
         try
         {
-            using var run = FamilyRun.Start(
-                MemberSpec.Serves("work", 3), MemberSpec.Scenario("dying", "dies-inside", way, deed, "300", "2"), MemberSpec.Scenario("other", "goes-on-after", flag, "3"));
+            using FamilyRun run = start(
+                [MemberSpec.Serves("work", 3), MemberSpec.Scenario("dying", "dies-inside", way, deed, "300", "2"), MemberSpec.Scenario("other", "goes-on-after", flag, "3")]);
             run.WaitForLine("dying", "inside");
-            run.WaitForExit("dying");
+            end(run);
             File.WriteAllText(flag, "");
-            run.WaitForEnd("other", "work");
+            run.WaitForEnd("other");
             run.Expect(run.ExitOf("other") == new Exit(0, 0), "the other caller's end");
             run.Expect(run.ExitOf("work") == new Exit(0, 0), "the callee's end");
         }

@@ -107,7 +107,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             r = sender->OwnReceiver;
             sender = SenderOf(r, thread);
             below!.WriteFrame(r);
-            GoHome(r, sender, below);
+            GoHome(r, sender);
             below = Waiting(sender, below);
         }
 
@@ -121,7 +121,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         lost = null;
         if (r->Frame != 0)
         {
-            GoHome(r, sender, null);
+            GoHome(r, sender);
             return Waiting(sender, null);
         }
 
@@ -152,7 +152,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         }
 
         context.WriteFrame(r);
-        GoHome(r, sender, context);
+        GoHome(r, sender);
         return Waiting(sender, context);
     }
 
@@ -179,6 +179,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     {
         if (sender is not null)
         {
+            (sender->Mxcsr, sender->X87Control) = (SavedContext.InitialMxcsr, SavedContext.InitialX87Control);
             _ = NextSequence(sender, CallResult.PeerDied);
         }
 
@@ -209,7 +210,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
                 if (inner->State == ReceiverState.Foreign && inner->Frame != 0)
                 {
-                    GoHome(inner, outer->Home, null);
+                    GoHome(inner, outer->Home);
                     waits = true;
                 }
                 else if (inner->State == ReceiverState.Own && inner->Pending == outer->Home)
@@ -269,7 +270,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             }
             else
             {
-                GoHome(r, null, null);
+                GoHome(r, null);
             }
         }
         else if (state == ReceiverState.Own && IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
@@ -309,17 +310,11 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// <summary>The end of a lazy switch: the receiver's own kernel thread goes on in the frame that is written.</summary>
     /// <param name="r">Foreign, or Own and not woken.</param>
     /// <param name="sender">Who lives and waits for the answer, or null.</param>
-    /// <param name="context">For its control words.</param>
-    private static void GoHome(ReceiverBlock* r, ThreadBlock* sender, SavedContext? context)
+    private static void GoHome(ReceiverBlock* r, ThreadBlock* sender)
     {
         if (sender is not null)
         {
-            if (context is not null)
-            {
-                sender->Mxcsr = context.Mxcsr;
-                sender->X87Control = context.X87Control;
-            }
-
+            (sender->Mxcsr, sender->X87Control) = SavedContext.ControlWordsOf(r);     // as the lazy switch does
             r->PendingSequence = NextSequence(sender, CallResult.Pending);
         }
 

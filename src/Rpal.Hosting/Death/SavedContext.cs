@@ -21,8 +21,8 @@ internal sealed unsafe class SavedContext
     private const ulong FrameFlags = 7;
 
     /// <summary>x87 and SSE control as a process starts with them. Source: System V ABI, x86-64.</summary>
-    private const uint InitialMxcsr = 0x1F80;
-    private const ushort InitialX87Control = 0x37F;
+    public const uint InitialMxcsr = 0x1F80;
+    public const ushort InitialX87Control = 0x37F;
 
     /// <summary>Where MXCSR lies in FXSAVE.</summary>
     private const int FxsaveMxcsr = 24;
@@ -123,6 +123,13 @@ internal sealed unsafe class SavedContext
             Cs = At(SignalFrame.Csgsfs) & 0xFFFF,
             Ss = At(SignalFrame.Csgsfs) >> 48 & 0xFFFF,
         }, new Span<byte>(fp, length).ToArray());
+    }
+
+    /// <summary>The control words in a receiver's frame.</summary>
+    public static (uint Mxcsr, ushort X87Control) ControlWordsOf(ReceiverBlock* r)
+    {
+        byte* fp = *(byte**)(r->Frame + SignalFrame.FpRegs);
+        return (*(uint*)(fp + FxsaveMxcsr), *(ushort*)fp);
     }
 
     /// <summary>A context that begins at <paramref name="rip"/>, with the control words of <paramref name="like"/>.</summary>

@@ -172,6 +172,7 @@ internal static class Deaths
         RpalConnection work = Calls.Connect("work");
         work.CheckChecksum(1);
         Check.Comes(() => File.Exists(file));
+        work = Calls.Connect("work");                                           // it may have been started anew
         Check.Comes(() => Waiting.ReceiversReady("work") == receivers);
         GoOn(work);
         return 0;

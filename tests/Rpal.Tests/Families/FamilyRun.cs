@@ -46,11 +46,12 @@ internal sealed class FamilyRun : IDisposable
     private int _openStreams = 2;
     private bool _disposed;
 
-    private FamilyRun(MemberSpec[] members, TimeSpan limit, string? confinement = null)
+    private FamilyRun(MemberSpec[] members, TimeSpan limit, string? confinement = null, bool traced = false)
     {
         _deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         File.WriteAllBytes(_file, JsonSerializer.SerializeToUtf8Bytes(new
         {
+            traceMembers = traced,
             accounting = members.Any(m => m.Accounting),
             members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, workingDirectory = AppContext.BaseDirectory }),
         }));
@@ -70,6 +71,9 @@ internal sealed class FamilyRun : IDisposable
     public static string InThisFolder(string program) => Path.Combine(AppContext.BaseDirectory, program);
 
     public static FamilyRun Start(params MemberSpec[] members) => new(members, DefaultLimit);
+
+    /// <summary>With members that are traced all their life.</summary>
+    public static FamilyRun StartTraced(params MemberSpec[] members) => new(members, DefaultLimit, traced: true);
 
     public static FamilyRun Start(TimeSpan limit, params MemberSpec[] members) => new(members, limit);
 
@@ -126,6 +130,9 @@ internal sealed class FamilyRun : IDisposable
 
     public void WaitForLine(string member, string text) =>
         Wait($"{member} to print '{text}'", () => _lines.Exists(l => l.Member == member && l.Text.Contains(text, StringComparison.Ordinal)) ? 1 : 0);
+
+    /// <summary>Waits until a member runs in another process than this one.</summary>
+    public void WaitForRestart(string member, int pid) => Wait($"{member} to start again", () => _pids.TryGetValue(member, out int now) && now != pid ? 1 : 0);
 
     public void WaitForExit(string member) => Wait($"{member} to end", () => _exits.ContainsKey(member) ? 1 : 0);
 
@@ -231,6 +238,11 @@ internal sealed class FamilyRun : IDisposable
                 string text = e.RootElement.GetProperty("text").GetString()!;
                 _lines.Add((member, e.RootElement.GetProperty("isError").GetBoolean(), text));
                 _log.Append(member).Append(": ").AppendLine(text);
+                break;
+            case "notice":
+                string notice = e.RootElement.GetProperty("text").GetString()!;
+                _lines.Add((member, true, notice));
+                _log.Append(member).Append(" notice: ").AppendLine(notice);
                 break;
             default:
                 _exits[member] = new(e.RootElement.GetProperty("exitCode").GetInt32(), e.RootElement.GetProperty("signal").GetInt32());
