@@ -35,35 +35,38 @@ internal static class PsCommand
     internal static void Show(FamilyStatus status, TextWriter output, bool colors)
     {
         IAnsiConsole console = Tables.Console(output, colors);
-        Table members = Tables.Create("member", "pid", "slot", "state", "up", "restarts", "memory", "threads", "cpu", "donated", "received", "own work", "last end");
+        bool timed = status.Accounting;
+        Table members = Tables.Create(["member", "pid", "slot", "state", "up", "restarts", "memory", "threads", "cpu", .. timed ? s_times : [], "last end"]);
         foreach (MemberStatus m in status.Members)
         {
-            members.AddRow(Markup.Escape(m.Name), Text(m.Pid), Text(m.Slot), State(m.State), m.UptimeSeconds is { } s ? ExitText.Describe(TimeSpan.FromSeconds(s)) : "", Text(m.Restarts),
-                m.MemoryBytes is { } bytes ? $"{bytes / 1048576.0:0.0} MiB" : "", Text(m.Threads),
-                Seconds(m.Cpu?.Kernel), Timed(m.Cpu?.Donated), Timed(m.Cpu?.Received), Timed(m.Cpu?.Corrected),
-                m is { ExitCode: { } code, Signal: { } signal } ? ExitText.Describe(new Hosting.MemberExit(code, signal)) : "");
+            members.AddRow([
+                Markup.Escape(m.Name), Text(m.Pid), Text(m.Slot), State(m.State), m.UptimeSeconds is { } s ? ExitText.Describe(TimeSpan.FromSeconds(s)) : "", Text(m.Restarts),
+                m.MemoryBytes is { } bytes ? $"{bytes / 1048576.0:0.0} MiB" : "", Text(m.Threads), Seconds(m.Cpu?.Kernel),
+                .. timed ? [Seconds(m.Cpu?.Donated), Seconds(m.Cpu?.Received), Seconds(m.Cpu?.Corrected)] : Array.Empty<string>(),
+                m is { ExitCode: { } code, Signal: { } signal } ? ExitText.Describe(new Hosting.MemberExit(code, signal)) : ""]);
         }
 
-        string Timed(double? seconds) => status.Accounting ? Seconds(seconds) : "-";
         console.WriteLine($"host {status.HostPid}, up {ExitText.Describe(TimeSpan.FromSeconds(status.UptimeSeconds))}{(status.File is { } file ? $", {file}" : "")}, {status.SlotsFree} slots free");
         console.Write(members);
-        if (!status.Accounting)
-        {
-            console.WriteLine("donated, received, own work: counted with rpal run --accounting");
-        }
-
         if (status.Services.Count > 0)
         {
-            Table services = Tables.Create("service", "member", "state", "ready", "foreign", "own", "dead", "waiting", "calls", "received", "lazy: syscall", "fault", "signal", "in place", "evictions");
+            Table services = Tables.Create(["service", "member", "state", "receivers", "waiting", "calls", .. timed ? ["received"] : Array.Empty<string>(), "lazy: syscall/fault/signal", "in place"]);
             foreach (ServiceInfo s in status.Services)
             {
-                services.AddRow(Markup.Escape(s.Name), Markup.Escape(s.Member), State(s.State), $"{s.Receivers.Ready}", $"{s.Receivers.Foreign}", $"{s.Receivers.Own}", $"{s.Receivers.Dead}",
-                    $"{s.Waiting}", $"{s.Calls}", Timed(s.ReceivedSeconds), $"{s.LazyBy.SystemCalls}", $"{s.LazyBy.Faults}", $"{s.LazyBy.Signals}", $"{s.InPlaceCalls}", $"{s.Evictions}");
+                services.AddRow([
+                    Markup.Escape(s.Name), Markup.Escape(s.Member), State(s.State), Describe(s.Receivers), $"{s.Waiting}", $"{s.Calls}",
+                    .. timed ? [Seconds(s.ReceivedSeconds)] : Array.Empty<string>(), $"{s.LazyBy.SystemCalls}/{s.LazyBy.Faults}/{s.LazyBy.Signals}", $"{s.InPlaceCalls}"]);
             }
 
             console.Write(services);
         }
     }
+
+    private static readonly string[] s_times = ["donated", "received", "own work"];
+
+    /// <summary>States that some receiver is in: "2 ready, 1 own".</summary>
+    private static string Describe(ReceiverCounts c) => string.Join(", ",
+        from state in new[] { (c.Ready, "ready"), (c.Foreign, "foreign"), (c.Own, "own"), (c.Dead, "dead"), (c.Other, "other") } where state.Item1 > 0 select $"{state.Item1} {state.Item2}");
 
     private static string Seconds(double? seconds) => seconds is { } s ? $"{s:0.00} s" : "";
 
