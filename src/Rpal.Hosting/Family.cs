@@ -50,8 +50,8 @@ internal sealed unsafe class Family
     /// <summary>See <see cref="Keeping.KeeperLink.InFlight"/>; null without a keeper.</summary>
     public ulong* InFlight { get; set; }
 
-    /// <summary>Called with slot and reason when a member lost a receiver and cannot go on: it is restarted.</summary>
-    public Action<int, string>? ReceiverLost { get; set; }
+    /// <summary>Called with slot, <see cref="MemberBlock.Generation"/> and reason when a member lost a receiver and cannot go on: it is restarted, unless its slot is another's by then.</summary>
+    public Action<int, ulong, string>? ReceiverLost { get; set; }
 
     /// <summary>This process's family, created on first use.</summary>
     /// <param name="inject">Test builds of the machine code, see <see cref="Emitter"/>.</param>

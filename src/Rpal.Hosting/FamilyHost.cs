@@ -17,7 +17,7 @@ public sealed class FamilyHost : IDisposable
     private readonly FamilyDefinition _definition;
     private readonly FamilyHostOptions _options;
     private readonly SerialObserver _observer;
-    private readonly HostThread _thread = new();
+    private readonly HostThread _thread;
     private readonly LogBook _logs = new();
     private readonly bool _inject;
     private readonly List<Action<Supervisor>> _early = [];
@@ -33,8 +33,11 @@ public sealed class FamilyHost : IDisposable
     {
     }
 
-    internal FamilyHost(FamilyDefinition definition, IFamilyObserver observer, bool inject, FamilyHostOptions? options = null) =>
+    internal FamilyHost(FamilyDefinition definition, IFamilyObserver observer, bool inject, FamilyHostOptions? options = null)
+    {
         (_definition, _observer, _inject, _options) = (definition, new SerialObserver(observer), inject, options ?? new FamilyHostOptions());
+        _thread = new HostThread(e => _observer.Notice("rpal", $"An error in the host, the family goes on: {e.OneLine()}"));
+    }
 
     /// <summary>Starts every member, in the order of their dependencies, and waits until all have ended for good.</summary>
     /// <exception cref="MemberStartException">A member cannot be started; those already started have been killed.</exception>
@@ -108,13 +111,7 @@ public sealed class FamilyHost : IDisposable
 
         var starter = new MemberStarter(family, _observer, _logs, _keeper);
         var supervisor = _supervisor = new Supervisor(_definition, family, starter, _thread, _observer, _options.StopGrace) { RestartDelay = _options.RestartDelay };
-        family.ReceiverLost = (slot, reason) => _thread.Post(() =>
-        {
-            if (supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot) is { } m)
-            {
-                supervisor.RestartLost(m, reason);
-            }
-        });
+        family.ReceiverLost = (slot, generation, reason) => _thread.Post(() => supervisor.RestartLost(slot, generation, reason));
         if (_options.Control)
         {
             _control = ControlServer.TryStart(new FamilyControl(_definition, _options.Reload, family, supervisor, _thread, _logs), _observer);

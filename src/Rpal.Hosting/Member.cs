@@ -36,8 +36,8 @@ internal sealed unsafe class Member
         _pidfd = pidfd;
         Broker = broker;
         _block = MemberBlock.At(index);
+        Generation = _block->Generation;
         _booksAtStart = TimeAccount.Totals(index);
-        new Thread(AwaitExit) { IsBackground = true, Name = $"exit {definition.Name}" }.Start();
     }
 
     public MemberDefinition Definition { get; }
@@ -45,6 +45,9 @@ internal sealed unsafe class Member
     public int Index { get; }
 
     public int Pid { get; }
+
+    /// <summary>Which of the family's starts it is: tells it from a later member in the same slot.</summary>
+    public ulong Generation { get; }
 
     public SyscallBroker Broker { get; }
 
@@ -84,8 +87,8 @@ internal sealed unsafe class Member
             : null;
 
         int index = family.Slots.Take(definition.Name);
-        var space = new SlotSpace(index);
-        space.RequireEmpty(definition.Name);
+        SlotSpace space = EmptySlot(family, definition.Name, index);
+        Member? member = null;
         try
         {
             long bias = ElfLoader.Load(elf, space.Base);
@@ -97,22 +100,21 @@ internal sealed unsafe class Member
             block->State = MemberState.Running;
             MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
             block->Pid = task.Pid;
-            beforeServing?.Invoke(index, task);                        // the descriptors are still open for sure
             var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice)
             {
                 InFlight = family.InFlight is null ? null : family.InFlight + index,
             };
-            if (family.TraceMembers && !ExitWatch.BeginForLife(family, index, task.Pid))
+            member = new Member(family, definition, index, task.Pid, task.Pidfd, broker);
+            member.Serve(task, notice, beforeServing);
+            return member;
+        }
+        catch (Exception) when (member is null)
+        {
+            if (!TryGiveBack(family, index))
             {
-                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+                _ = Task.Run(() => GiveBack(family, index));     // not here: the host's thread has others to look after
             }
 
-            broker.Start(definition.Name);
-            return new Member(family, definition, index, task.Pid, task.Pidfd, broker);
-        }
-        catch (MemberStartException)
-        {
-            new SlotReclaim(family, index).Run();
             throw;
         }
     }
@@ -133,6 +135,74 @@ internal sealed unsafe class Member
             }
 
             _ = Sys.PidfdSendSignal(_pidfd, signal);
+        }
+    }
+
+    /// <summary>From here on it is served and its end awaited. When that fails it is killed, and has ended when the exception comes.</summary>
+    private void Serve(MemberTask.Started task, Action<string> notice, Action<int, MemberTask.Started>? beforeServing)
+    {
+        bool isServed = false;
+        try
+        {
+            beforeServing?.Invoke(Index, task);                        // the descriptors are still open for sure
+            if (_family.TraceMembers && !ExitWatch.BeginForLife(_family, Index, Pid))
+            {
+                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+            }
+
+            Broker.Start(Definition.Name);
+            isServed = true;
+            new Thread(AwaitExit) { IsBackground = true, Name = $"exit {Definition.Name}" }.Start();
+        }
+        catch
+        {
+            _ = Sys.PidfdSendSignal(_pidfd, Signal.SIGKILL);
+            if (!isServed)
+            {
+                _ = Sys.Close(task.Listener);                    // else its broker does
+            }
+
+            AwaitExit();
+            throw;
+        }
+    }
+
+    /// <exception cref="MemberStartException">Something of the host's lies there. The slot stays taken: nobody else could use it either.</exception>
+    private static SlotSpace EmptySlot(Family family, string name, int index)
+    {
+        try
+        {
+            var space = new SlotSpace(index);
+            space.RequireEmpty(name);
+            return space;
+        }
+        catch (Exception e) when (e is not MemberStartException)
+        {
+            family.Slots.Return(index);                          // it could not be looked at
+            throw;
+        }
+    }
+
+    private static void GiveBack(Family family, int index, DeathReport? report = null)
+    {
+        const int waitMs = 250;
+        while (!TryGiveBack(family, index, report))
+        {
+            Thread.Sleep(waitMs);
+        }
+    }
+
+    /// <returns>False when the host is out of descriptors or memory, and cannot see whether the slot is free.</returns>
+    private static bool TryGiveBack(Family family, int index, DeathReport? report = null)
+    {
+        try
+        {
+            new SlotReclaim(family, index, report).Run();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
+        {
+            return false;
         }
     }
 
@@ -188,7 +258,7 @@ internal sealed unsafe class Member
 
         foreach (LostReceiver lost in lostReceivers)
         {
-            _family.ReceiverLost?.Invoke(lost.Member, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
+            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
         }
 
         report.Run();
@@ -200,7 +270,7 @@ internal sealed unsafe class Member
         }
 
         _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
-        new SlotReclaim(_family, Index, report).Run();
+        GiveBack(_family, Index, report);
         _reclaimed.SetResult();
     }
 }

@@ -164,6 +164,13 @@ public sealed class ControlTests : IDisposable
     [InlineData("null\n")]
     [InlineData("{\"op\":\"kill\",\"member\":\"sh\",\"signal\":4711}\n")]
     [InlineData("{\"op\":\"restart\"}\n")]
+    [InlineData("{\"op\":\"restart\",\"member\":\"sh\",\"command\":[null]}\n")]
+    [InlineData("{\"op\":\"restart\",\"member\":\"sh\",\"command\":[\"sleep\",null]}\n")]
+    [InlineData("{\"op\":\"restart\",\"member\":\"sh\",\"command\":[\"/x\\u0000y\"]}\n")]
+    [InlineData("{\"op\":\"restart\",\"member\":\"sh\",\"command\":[\"\"]}\n")]
+    [InlineData("{\"op\":\"restart\",\"member\":\"sh\",\"command\":[]}\n")]
+    [InlineData("{\"op\":\"logs\",\"members\":[null]}\n")]
+    [InlineData("{\"op\":\"logs\",\"members\":[\"\"]}\n")]
     public void A_wrong_request_is_answered_with_an_error(string request)
     {
         RpalProcess host = _family.Run("sh", "-c", Talks);
@@ -172,6 +179,23 @@ public sealed class ControlTests : IDisposable
         peer.Send(Encoding.UTF8.GetBytes(request));
         byte[] answer = new byte[65536];
         Assert.Contains("\"error\"", Encoding.UTF8.GetString(answer, 0, peer.Receive(answer)), StringComparison.Ordinal);
+        Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
+    }
+
+    [Fact]
+    public void Wrong_requests_use_up_no_connection()
+    {
+        const int more = 40;                                     // than connections at a time
+        RpalProcess host = _family.Run("sh", "-c", Talks);
+        host.AwaitOutput("three");
+        for (int i = 0; i < more; i++)
+        {
+            using Socket peer = Connect(host);
+            peer.Send("{\"op\":\"logs\",\"members\":[null]}\n"u8);
+            byte[] answer = new byte[4096];
+            Assert.Contains("\"error\"", Encoding.UTF8.GetString(answer, 0, peer.Receive(answer)), StringComparison.Ordinal);
+        }
+
         Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
     }
 

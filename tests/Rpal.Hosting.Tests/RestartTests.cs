@@ -82,6 +82,34 @@ public sealed class RestartTests : IDisposable
     }
 
     [Fact]
+    public async Task A_loss_of_nobodys_is_told_and_the_family_goes_on()
+    {
+        using var run = new HostRun(null, Sleeper("a"));
+        await run.TimesAsync("started", "a", 1);
+        run.Command("lost nobody");
+        await run.TimesAsync("notice", "rpal", 1);
+        Assert.Contains("nobody: no such member", Assert.Single(run.Notices("rpal")));
+        run.Command("lost a");
+        await run.TimesAsync("started", "a", 2);
+        run.Command("stop");
+        await run.EndAsync();
+        Assert.Equal(15, run.Events("ended", "a")[1].Signal);
+    }
+
+    [Fact]
+    public async Task A_loss_reported_for_a_process_that_is_gone_restarts_nobody_in_its_slot()
+    {
+        using var run = new HostRun(null, Sleeper("a"));
+        await run.TimesAsync("started", "a", 1);
+        run.Command("lost-slot 0 4711");
+        run.Command("lost-slot 0 1");
+        await run.TimesAsync("started", "a", 2);
+        run.Command("stop");
+        await run.EndAsync();
+        Assert.Equal("generation 1. Restarting it.", Assert.Single(run.Notices("a")));
+    }
+
+    [Fact]
     public async Task Two_hundred_restarts_leave_nothing_in_the_host()
     {
         // 45 prove that slots are used again; by then each has been used once, and what is mapped once per slot is there.

@@ -5,7 +5,7 @@ using Rpal.Linux;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
-// Standard input: "signal N" to all, "restart NAME", "lost NAME", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
+// Standard input: "signal N" to all, "restart NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
 // Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before).
 Confinement.EnterIfAsked(args);
 if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
@@ -68,6 +68,9 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
                 break;
             case ["lost", var member]:
                 host.RestartLost(member, "Lost a receiver");
+                break;
+            case ["lost-slot", var slot, var generation]:
+                Family.GetOrCreate().ReceiverLost!(int.Parse(slot), ulong.Parse(generation), $"generation {generation}");
                 break;
             case ["stop"]:
                 host.Stop(15);

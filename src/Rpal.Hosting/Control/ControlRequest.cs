@@ -24,6 +24,29 @@ internal sealed record ControlRequest(string Op)
     public bool Follow { get; init; }
 
     public int Signal { get; init; }
+
+    /// <summary>The deserializer leaves a list's elements unchecked: null gets through, and what no name or argument can contain.</summary>
+    /// <exception cref="FormatException">Says what is wrong.</exception>
+    public void Check()
+    {
+        if (Members?.Any(string.IsNullOrEmpty) == true)
+        {
+            throw new FormatException("\"members\" takes names, and contains null or an empty one.");
+        }
+
+        foreach (string? word in Command ?? [])
+        {
+            if (word is null || word.Contains('\0'))
+            {
+                throw new FormatException($"\"command\" takes a program and its arguments, and contains {(word is null ? "null" : "a zero character")}.");
+            }
+        }
+
+        if (Command is [] or ["", ..])
+        {
+            throw new FormatException("\"command\" names no program.");
+        }
+    }
 }
 
 /// <summary>One line of an answer.</summary>

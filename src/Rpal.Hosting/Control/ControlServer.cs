@@ -21,11 +21,12 @@ internal sealed class ControlServer : IDisposable
     private readonly string _path;
     private readonly FamilyControl _family;
     private readonly CancellationTokenSource _end = new();
+    private readonly IFamilyObserver _observer;
     private int _connections, _followers;
 
-    private ControlServer(Socket listener, string path, FamilyControl family)
+    private ControlServer(Socket listener, string path, FamilyControl family, IFamilyObserver observer)
     {
-        (_listener, _path, _family) = (listener, path, family);
+        (_listener, _path, _family, _observer) = (listener, path, family, observer);
         _ = Task.Run(AcceptAsync);
     }
 
@@ -41,7 +42,7 @@ internal sealed class ControlServer : IDisposable
             File.Delete(path);                                   // a dead host with our number
             listener.Bind(new UnixDomainSocketEndPoint(path));
             listener.Listen();
-            return new ControlServer(listener, path, family);
+            return new ControlServer(listener, path, family, observer);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
@@ -71,7 +72,7 @@ internal sealed class ControlServer : IDisposable
             try
             {
                 Socket peer = await _listener.AcceptAsync(_end.Token).ConfigureAwait(false);
-                if (Interlocked.Increment(ref _connections) > ConnectionLimit || !IsAllowed(peer))
+                if (Interlocked.Increment(ref _connections) > ConnectionLimit)
                 {
                     Interlocked.Decrement(ref _connections);
                     peer.Dispose();
@@ -102,22 +103,28 @@ internal sealed class ControlServer : IDisposable
 
     private async Task ServeAsync(Socket peer)
     {
-        using (peer)
+        try
         {
-            try
+            using (peer)
             {
-                if (await ReadAsync(peer).ConfigureAwait(false) is { } line)
+                if (IsAllowed(peer) && await ReadAsync(peer).ConfigureAwait(false) is { } line)
                 {
                     await AnswerAsync(peer, line).ConfigureAwait(false);
                 }
             }
-            catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
-            {
-                // the peer is gone or too slow, or the family is over
-            }
         }
-
-        Interlocked.Decrement(ref _connections);
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            // the peer is gone or too slow, or the family is over
+        }
+        catch (Exception e)
+        {
+            _observer.Notice("rpal", $"A request on the control socket failed: {e.OneLine()}");
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _connections);
+        }
     }
 
     private async Task<byte[]?> ReadAsync(Socket peer)
@@ -155,13 +162,14 @@ internal sealed class ControlServer : IDisposable
             try
             {
                 ControlRequest request = JsonSerializer.Deserialize<ControlRequest>(line, ControlJson.Options) ?? throw new JsonException("The request is null.");
+                request.Check();
                 follows = request.Follow ? 1 : 0;
                 Interlocked.Add(ref _followers, follows);
                 answer = await DoAsync(peer, request).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
+            catch (Exception e) when (e is not (SocketException or OperationCanceledException or ObjectDisposedException))
             {
-                answer = new ControlAnswer { Error = e.Message };
+                answer = new ControlAnswer { Error = e.OneLine() };
             }
 
             await SendAsync(peer, answer).ConfigureAwait(false);

@@ -132,7 +132,7 @@ public static unsafe class Keeper
     /// <summary>One round: waits for something to do, or the next member's end of grace.</summary>
     private static void Serve(long stopAt)
     {
-        const int longestMs = 60_000;
+        const int longestMs = 60_000, afterKillMs = 100;
         PollFd* fds = stackalloc PollFd[s_wards.Count * Ward.DescriptorCount];
         int n = 0;
         long until = long.MaxValue;
@@ -146,7 +146,8 @@ public static unsafe class Keeper
         }
 
         long now = Environment.TickCount64;
-        _ = Sys.Poll(fds, (uint)n, (int)Math.Clamp(until - now, 0, longestMs));
+        long wait = until > now ? until - now : afterKillMs;     // it was sent SIGKILL and need not die of it at once: it may be in an uninterruptible wait
+        _ = Sys.Poll(fds, (uint)n, (int)Math.Min(wait, longestMs));
         now = Environment.TickCount64;
         for (int i = s_wards.Count - 1; i >= 0; i--)
         {

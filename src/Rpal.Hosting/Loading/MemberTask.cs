@@ -70,8 +70,21 @@ internal static unsafe class MemberTask
             int pidfd = Sys.PidfdOpen(pid, 0);                   // nobody else reaps our child: the number is still its
             if (pidfd < 0)
             {
-                memory.Leak();                                   // the task may still read it
                 _ = Sys.Kill(pid, Signal.SIGKILL);
+                int reaped;
+                while ((reaped = Sys.Wait(pid, WaitOptions.Exited, out _)) == -(int)Errno.EINTR)
+                {
+                }
+
+                if (reaped < 0)
+                {
+                    memory.Leak();                               // the task may still read it
+                }
+                else if (block->Steps[seccomp].Result > 0)
+                {
+                    _ = Sys.Close((int)block->Steps[seccomp].Result);     // descriptors are one table until it has its own
+                }
+
                 throw new MemberStartException(125, $"{name}: pidfd_open: {ErrnoText.Describe(pidfd)}.");
             }
 

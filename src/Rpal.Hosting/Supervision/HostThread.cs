@@ -8,13 +8,21 @@ internal sealed class HostThread : IDisposable
     private readonly BlockingCollection<Action> _work = [];
     private readonly Thread _thread;
 
-    public HostThread()
+    /// <param name="failed">Told of what a posted action threw: the family goes on without what was left of that action.</param>
+    public HostThread(Action<Exception> failed)
     {
         _thread = new Thread(() =>
         {
             foreach (Action action in _work.GetConsumingEnumerable())
             {
-                action();
+                try
+                {
+                    action();
+                }
+                catch (Exception e)
+                {
+                    failed(e);
+                }
             }
         })
         { IsBackground = true, Name = "family host" };

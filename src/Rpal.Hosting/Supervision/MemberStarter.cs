@@ -10,12 +10,29 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
 {
     /// <param name="definition">The program.</param>
     /// <param name="lines">Completes when its last line was handed on.</param>
-    /// <exception cref="MemberStartException">It cannot be started; nothing of it is left.</exception>
+    /// <exception cref="MemberStartException">It cannot be started, for whatever reason; nothing of it is left.</exception>
     public Member Start(MemberDefinition definition, out Task lines)
     {
-        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
+        try
+        {
+            return StartWithPipes(definition, out lines);
+        }
+        catch (Exception e) when (e is not MemberStartException)
+        {
+            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {e.OneLine()}");
+        }
+    }
+
+    private Member StartWithPipes(MemberDefinition definition, out Task lines)
+    {
         using var output = OutputPipe.Open();
         using var error = OutputPipe.Open();
+        int devNull = OutputPipe.AboveStandard(Sys.Open("/dev/null", OpenFlags.ReadWrite | OpenFlags.CloseOnExec));
+        if (devNull < 0)
+        {
+            throw new MemberStartException(125, $"{definition.Name}: /dev/null: {ErrnoText.Describe(devNull)}.");
+        }
+
         Member member;
         try
         {
@@ -27,14 +44,22 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
             _ = Sys.Close(devNull);
         }
 
-        output.CloseWriteEnd();
-        error.CloseWriteEnd();
-        observer.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index));
-        lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
+        try
         {
-            logs.Add(definition.Name, isError, line);
-            observer.Line(definition.Name, isError, line);
-        }).Start(definition.Name);
-        return member;
+            output.CloseWriteEnd();
+            error.CloseWriteEnd();
+            observer.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index));
+            lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
+            {
+                logs.Add(definition.Name, isError, line);
+                observer.Line(definition.Name, isError, line);
+            }).Start(definition.Name);
+            return member;
+        }
+        catch
+        {
+            member.Send(Signal.SIGKILL);                         // nobody would look after it
+            throw;
+        }
     }
 }

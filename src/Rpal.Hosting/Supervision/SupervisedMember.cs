@@ -87,8 +87,14 @@ internal sealed class SupervisedMember(MemberDefinition definition, MemberStarte
             thread.Post(() =>
             {
                 (LastExit, LastRan) = (exit, ran);
-                observer.Ended(Name, exit, ran);
-                ended(this, exit);
+                try
+                {
+                    observer.Ended(Name, exit, ran);
+                }
+                finally
+                {
+                    ended(this, exit);                           // whatever an observer does: else the family would never end
+                }
             });
         }
     }

@@ -307,6 +307,15 @@ internal sealed class Supervisor
         }
     }
 
+    /// <summary>The same for whoever had the slot then; nothing happens when another process has it now.</summary>
+    public void RestartLost(int slot, ulong generation, string reason)
+    {
+        if (_members.Find(m => m.IsRunning && m.Process!.Index == slot && m.Process.Generation == generation) is { } m)
+        {
+            RestartLost(m, reason);
+        }
+    }
+
     /// <summary>A member that this one needs and that will not become ready.</summary>
     private string? Blocker(SupervisedMember m) => m.Definition.DependsOn.FirstOrDefault(d => _byName[d].IsDown && !Satisfies(_byName[d]));
 
