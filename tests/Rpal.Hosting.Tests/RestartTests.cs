@@ -110,6 +110,21 @@ public sealed class RestartTests : IDisposable
     }
 
     [Fact]
+    public async Task A_start_that_fails_in_a_way_nobody_expects_is_a_failed_start_like_others()
+    {
+        using var run = new HostRun(null, Sleeper("other"), Sleeper("a"));
+        await run.TimesAsync("started", "a", 1);
+        run.Command("restart-broken a");
+        await run.TimesAsync("restarting", "a", 2);
+        run.Command("stop");
+        await run.EndAsync();
+        Assert.All(run.Events("restarting", "a"), e => Assert.StartsWith("a: the host cannot start it: ArgumentException: ", e.Text, StringComparison.Ordinal));
+        Assert.Equal([0.1, 0.2], run.Events("restarting", "a").Take(2).Select(e => e.DelaySeconds));
+        Assert.Empty(run.Notices("rpal"));
+        Assert.Equal(15, run.Ended("other").Signal);
+    }
+
+    [Fact]
     public async Task Two_hundred_restarts_leave_nothing_in_the_host()
     {
         // 45 prove that slots are used again; by then each has been used once, and what is mapped once per slot is there.

@@ -5,7 +5,7 @@ using Rpal.Linux;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
-// Standard input: "signal N" to all, "restart NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
+// Standard input: "signal N" to all, "restart NAME", "restart-broken NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
 // Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before).
 Confinement.EnterIfAsked(args);
 if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
@@ -65,6 +65,9 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
                 break;
             case ["restart", var member]:
                 _ = host.RestartAsync(member);
+                break;
+            case ["restart-broken", var member]:                 // what no check has looked at
+                _ = host.RestartAsync(member, new MemberDefinition { Name = member, Command = "/x\0y", Restart = RestartPolicy.OnFailure });
                 break;
             case ["lost", var member]:
                 host.RestartLost(member, "Lost a receiver");
