@@ -195,6 +195,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     }
 
     /// <summary>Whether a receiver's context waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
+    /// <remarks>An answer that is just being written says nothing: the word looks the same before it comes and after it was taken. Then the context counts as lost.</remarks>
     private bool WaitsForInner(ReceiverBlock* outer)
     {
         bool waits = (outer->Home->Reply & 3) != 0;
@@ -217,10 +218,6 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 {
                     FinishWake(inner);
                     waits = true;
-                }
-                else if (inner->Answering == outer->Home)
-                {
-                    waits = true;                                // its answer is just being written
                 }
             }
         }
