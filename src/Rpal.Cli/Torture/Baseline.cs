@@ -18,7 +18,7 @@ internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors,
     public static Baseline Take()
     {
         Baseline seen = default;
-        for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_settleLimit; Thread.Sleep(100))
+        for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_settleLimit; Pace.BetweenSlowLooks())
         {
             GC.Collect();
             GC.WaitForPendingFinalizers();

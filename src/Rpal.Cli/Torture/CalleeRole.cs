@@ -33,7 +33,7 @@ internal sealed unsafe class CalleeRole
         while (Volatile.Read(ref _arena->Stop) == 0)
         {
             Churn();
-            Thread.Sleep(20);
+            Pace.BetweenLooks();
         }
     }
 

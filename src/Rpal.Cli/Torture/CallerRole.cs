@@ -45,7 +45,7 @@ internal sealed unsafe class CallerRole
             int callee = _random.Next(_callees);
             if (Volatile.Read(ref _arena->Pause) != 0)
             {
-                Thread.Sleep(5);
+                Pace.BetweenLooks();
             }
             else if (_connections[callee] is not { } connection)
             {

@@ -25,7 +25,7 @@ internal sealed unsafe class HangWatch(TortureArena* arena, TortureFamily family
             while (!Volatile.Read(ref _stop) && !family.Failed)
             {
                 Look();
-                Thread.Sleep(100);
+                Pace.BetweenSlowLooks();
             }
         })
         { IsBackground = true, Name = "hang watch" };

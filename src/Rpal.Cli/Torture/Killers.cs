@@ -24,12 +24,12 @@ internal sealed class RandomKiller(TortureFamily family, ulong seed)
             if (TryKill(callee))
             {
                 callee = !callee;
-                Thread.Sleep(_random.Next(LongestPauseMs));
+                Pace.Run(_random.Next(LongestPauseMs));
                 Thread.SpinWait(_random.Next(2000));             // not always right after a timer
             }
             else
             {
-                Thread.Sleep(1);
+                Pace.BetweenLooks();
             }
         }
     }
@@ -136,7 +136,7 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
                 }
             }
 
-            Thread.Sleep(2);
+            Pace.BetweenLooks();
         }
 
         return family.Members[0];
@@ -145,7 +145,7 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
     /// <returns>Whether it killed itself; if not, it is no longer asked to.</returns>
     private bool Await(TortureMember m)
     {
-        for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_reachLimit && !family.Failed; Thread.Sleep(1))
+        for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_reachLimit && !family.Failed; Pace.BetweenLooks())
         {
             if (Volatile.Read(ref FamilyHeader.At->KillWord) == 0)
             {

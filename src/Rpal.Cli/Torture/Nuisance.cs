@@ -39,7 +39,7 @@ internal sealed unsafe class Nuisance : IDisposable
     {
         while (!Volatile.Read(ref _stop))
         {
-            Thread.Sleep(1 + random.Next(LongestPauseMs));
+            Pace.Run(1 + random.Next(LongestPauseMs));
             TortureDeeds.Allocate(random.Next());
             GC.Collect(random.Next(3));
             Interlocked.Increment(ref _place->Collections);

@@ -27,7 +27,7 @@ internal sealed unsafe class SignalStorm(TortureFamily family, ulong seed)
                     Send(family.Members[_random.Next(family.Members.Count)]);
                 }
 
-                Thread.Sleep(PauseMs);
+                Pace.Run(PauseMs);
             }
         })
         { IsBackground = true, Name = "storm" };

@@ -25,7 +25,7 @@ internal static class TortureDeeds
             case Deed.Collect: GC.Collect(q.Argument % 3); break;
             case Deed.NestedAtHome: UseFiles(0); nested.Call(in q); break;
             case Deed.Nested: nested.Call(in q); break;
-            case Deed.Sleep: Thread.Sleep(1 + q.Argument % 5); break;
+            case Deed.Sleep: Pace.Run((int)(1 + q.Argument % 5)); break;
         }
 
         return q.Checksum + (ulong)q.Deed;

@@ -71,7 +71,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
         Volatile.Write(ref _arena->Pause, 1);
         for (long begin = Stopwatch.GetTimestamp(); AnyCall() && Stopwatch.GetElapsedTime(begin) < s_stopGrace && !Failed;)
         {
-            Thread.Sleep(10);
+            Pace.BetweenLooks();
         }
 
         lock (Lock)
@@ -90,7 +90,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
 
         for (long begin = Stopwatch.GetTimestamp(); Members.Any(m => m.Pid != 0) && Stopwatch.GetElapsedTime(begin) < 2 * s_stopGrace;)
         {
-            Thread.Sleep(10);
+            Pace.BetweenLooks();
         }
     }
 

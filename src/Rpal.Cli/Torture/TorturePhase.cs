@@ -31,11 +31,11 @@ internal static unsafe class TorturePhase
 
         watch.Start();
         storm.Start();
-        Thread.Sleep(s_warmUp);
+        Pace.Run(s_warmUp);
         for (int i = 0; i < 2 * family.Members.Count && !family.Failed;)
         {
             i += killer.TryKill(i % 2 == 0) ? 1 : 0;             // code that only deaths reach is compiled, arenas are touched
-            Thread.Sleep(20);
+            Pace.BetweenLooks();
         }
 
         AwaitReady(family);
@@ -75,7 +75,7 @@ internal static unsafe class TorturePhase
 
     private static void AwaitReady(TortureFamily family)
     {
-        for (long begin = Stopwatch.GetTimestamp(); !family.Failed && !family.Members.All(m => m.IsReady); Thread.Sleep(5))
+        for (long begin = Stopwatch.GetTimestamp(); !family.Failed && !family.Members.All(m => m.IsReady); Pace.BetweenLooks())
         {
             if (Stopwatch.GetElapsedTime(begin) > s_readyLimit)
             {
