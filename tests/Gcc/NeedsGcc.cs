@@ -1,4 +1,4 @@
-namespace Rpal.Hosting.Tests;
+namespace Rpal.Gcc;
 
 /// <summary>A test that compiles C: reported as skipped where there is no gcc, because one that just returned would count as passed.</summary>
 internal sealed class NeedsGccFactAttribute : FactAttribute
