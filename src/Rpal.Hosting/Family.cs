@@ -47,8 +47,8 @@ internal sealed unsafe class Family
     /// <summary>What members get when the thread that started them ends, see <see cref="HostExitPolicy"/>; 0: nothing.</summary>
     public int ParentDeathSignal { get; set; } = Signal.SIGKILL;
 
-    /// <summary>See <see cref="Keeping.KeeperLink.InFlight"/>; null without a keeper.</summary>
-    public ulong* InFlight { get; set; }
+    /// <summary>See <see cref="Keeping.KeeperLink.LastReceived"/>; null without a keeper.</summary>
+    public ulong* LastReceived { get; set; }
 
     /// <summary>Called with slot, <see cref="MemberBlock.Generation"/> and reason when a member lost a receiver and cannot go on: it is restarted, unless its slot is another's by then.</summary>
     public Action<int, ulong, string>? ReceiverLost { get; set; }

@@ -105,7 +105,7 @@ public sealed class FamilyHost : IDisposable
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);
-            family.InFlight = _keeper.InFlight;
+            family.LastReceived = _keeper.LastReceived;
             family.ParentDeathSignal = _definition.OnHostExit == HostExitPolicy.Stop ? Signal.SIGTERM : 0;
         }
 

@@ -102,7 +102,7 @@ internal sealed unsafe class Member
             block->Pid = task.Pid;
             var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice)
             {
-                InFlight = family.InFlight is null ? null : family.InFlight + index,
+                LastReceived = family.LastReceived is null ? null : family.LastReceived + index,
             };
             member = new Member(family, definition, index, task.Pid, task.Pidfd, broker);
             member.Serve(task, notice, beforeServing);

@@ -69,7 +69,7 @@ public sealed class DeathTests
 
     [Fact]
     public void A_callee_whose_receiver_is_lost_with_a_killed_caller_is_started_anew_with_a_report() =>
-        DiesInside(FamilyRun.Start, "wait", "ComputeAnnounced", static run =>
+        DiesInside(FamilyRun.Start, "wait", "ComputeForever", static run =>
         {
             int pid = run.Pid("work");
             run.Send("dying", Signal.SIGKILL);

@@ -58,8 +58,8 @@ internal sealed unsafe class SyscallBroker
         _selfNames = [.. new[] { "/proc/self/exe", "/proc/thread-self/exe", $"/proc/{pid}/exe" }.Select(n => Encoding.UTF8.GetBytes(n + "\0"))];
     }
 
-    /// <summary>Where the notification that is worked on is noted, for a keeper; null without one.</summary>
-    public ulong* InFlight { get; init; }
+    /// <summary>Where the last notification received is noted, for a keeper; null without one.</summary>
+    public ulong* LastReceived { get; init; }
 
     /// <summary>Mappings placed so far.</summary>
     public long Placed { get; private set; }
@@ -95,7 +95,7 @@ internal sealed unsafe class SyscallBroker
                 continue;                                        // EINTR; ENOENT: killed before we looked
             }
 
-            NoteInFlight(notif.Id);
+            NoteReceived(notif.Id);
             SeccompNotifResponse response = new() { Id = notif.Id };
             try
             {
@@ -117,8 +117,6 @@ internal sealed unsafe class SyscallBroker
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
 
-            NoteInFlight(0);
-
             if (_notice is { } text)
             {
                 _notice = null;
@@ -129,11 +127,11 @@ internal sealed unsafe class SyscallBroker
         _ = Sys.Close(_listener);
     }
 
-    private void NoteInFlight(ulong id)
+    private void NoteReceived(ulong id)
     {
-        if (InFlight is not null)
+        if (LastReceived is not null)
         {
-            Volatile.Write(ref *InFlight, id);
+            Volatile.Write(ref *LastReceived, id);
         }
     }
 

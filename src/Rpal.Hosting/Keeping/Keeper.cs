@@ -19,8 +19,11 @@ public static unsafe class Keeper
 {
     private const int MessageBytesLimit = 1024;
 
+    /// <summary>Calls of one member that signals took back between the last two that its broker received: its threads would have to be interrupted that often.</summary>
+    private const int UnnotedLimit = 10_000;
+
     private static readonly List<Ward> s_wards = [];
-    private static ulong* s_inFlight;
+    private static ulong* s_lastReceived;
     private static bool s_prints;
 
     /// <summary>Runs until the host has ended, and all members with it.</summary>
@@ -42,7 +45,7 @@ public static unsafe class Keeper
         {
         }
 
-        AnswerInFlight();
+        AnswerReceived();
         long stopAt = policy == HostExitPolicy.Stop ? Environment.TickCount64 : long.MaxValue;
         int before = s_wards.Count;
         while (s_wards.Count > 0)
@@ -99,7 +102,7 @@ public static unsafe class Keeper
         if (count == 1)
         {
             nint table = Sys.Mmap(0, KeeperLink.TableBytes, Prot.Read, MapFlags.Shared, descriptors[0], 0);
-            s_inFlight = table < 0 ? null : (ulong*)table;
+            s_lastReceived = table < 0 ? null : (ulong*)table;
             _ = Sys.Close(descriptors[0]);
         }
         else if (count == Ward.DescriptorCount && JsonSerializer.Deserialize<WardMessage>(bytes[..(int)n]) is { } message)
@@ -110,15 +113,19 @@ public static unsafe class Keeper
         return true;
     }
 
-    /// <summary>Calls that the host had received and not answered: nobody else can see them any more.</summary>
-    private static void AnswerInFlight()
+    /// <summary>
+    /// A call that the host had received and not answered: nobody can receive it again. It is the one noted, or a later one that the host was
+    /// killed before it could note. The kernel counts a filter's notifications up by one (seccomp_next_notify_id), and answers for those that
+    /// wait for nobody are refused (ENOENT, EINPROGRESS): so the ones that may be it are all answered.
+    /// </summary>
+    private static void AnswerReceived()
     {
         foreach (Ward w in s_wards)
         {
-            ulong id = s_inFlight is null ? 0 : Volatile.Read(ref s_inFlight[w.Slot]);
-            if (id != 0)
+            ulong last = s_lastReceived is null ? 0 : Volatile.Read(ref s_lastReceived[w.Slot]);
+            for (ulong i = 0; last != 0 && i <= UnnotedLimit; i++)
             {
-                Continue(w.Descriptors[0], id);
+                Continue(w.Descriptors[0], last + i);
             }
         }
     }

@@ -8,7 +8,7 @@ namespace Rpal.Hosting.Keeping;
 /// <summary>The host's end of its keeper.</summary>
 internal sealed unsafe class KeeperLink : IDisposable
 {
-    /// <summary>One word a slot: the notification that the host works on, or 0. Written by the brokers, read by the keeper once the host is gone.</summary>
+    /// <summary>One word a slot: the last notification that the host received, or 0 before the first. Written by the brokers, read by the keeper once the host is gone.</summary>
     public const int TableBytes = 4096;
 
     private readonly int _socket;
@@ -17,13 +17,13 @@ internal sealed unsafe class KeeperLink : IDisposable
     private readonly IFamilyObserver _observer;
     private bool _disposed;
 
-    private KeeperLink(int socket, Process process, ulong* inFlight, TimeSpan grace, IFamilyObserver observer)
+    private KeeperLink(int socket, Process process, ulong* lastReceived, TimeSpan grace, IFamilyObserver observer)
     {
         (_socket, _process, _grace, _observer) = (socket, process, grace, observer);
-        InFlight = inFlight;
+        LastReceived = lastReceived;
     }
 
-    public ulong* InFlight { get; }
+    public ulong* LastReceived { get; }
 
     /// <summary>Starts it. It need not be up before members are: what is handed over waits in the socket, also when this process dies.</summary>
     /// <exception cref="MemberStartException">It cannot be started.</exception>
@@ -70,7 +70,7 @@ internal sealed unsafe class KeeperLink : IDisposable
     /// <summary>Hands copies of a member's descriptors over. A keeper that is gone was reported already.</summary>
     public void Hand(MemberDefinition definition, int slot, int pid, ReadOnlySpan<int> descriptors)
     {
-        InFlight[slot] = 0;
+        LastReceived[slot] = 0;
         byte[] message = JsonSerializer.SerializeToUtf8Bytes(new WardMessage(definition.Name, pid, slot, (int)Math.Min((definition.StopGrace ?? _grace).TotalMilliseconds, int.MaxValue)));
         nint r = Sys.SendDescriptors(_socket, message, descriptors);
         if (r < 0 && r != -(int)Errno.EPIPE)
