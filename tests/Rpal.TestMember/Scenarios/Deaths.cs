@@ -129,6 +129,7 @@ internal static class Deaths
     private static int DiesInside(string way, Deed deed, long argument, int threads)
     {
         RpalConnection work = Calls.Connect("work");
+        work.Do(Deed.ComputeAnnounced, 1);                                      // compiled by now: threads that wait for that would be at home
         long[] announced = GC.AllocateArray<long>(threads, pinned: true);
         for (int i = 0; i < threads; i++)
         {
