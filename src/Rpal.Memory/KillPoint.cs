@@ -1,0 +1,36 @@
+using System.Globalization;
+using Rpal.Linux;
+
+namespace Rpal.Memory;
+
+/// <summary>Instants at which a test has a process killed: each lies between two steps of a protocol that others must survive the loss of.</summary>
+/// <remarks>Numbers are for `RPAL_MEMORY_KILL_POINT`, which tests set: the process kills itself the first time it comes there (or, with `NUMBER:COUNT`, the COUNT-th).
+/// Without it the check is a constant that the compiler removes.</remarks>
+internal enum KillPoint
+{
+    None = 0,
+}
+
+internal static class KillPoints
+{
+    public const string Variable = "RPAL_MEMORY_KILL_POINT";
+
+    private static readonly int s_armed = Word(0);
+    private static int s_left = Math.Max(1, Word(1));
+
+    /// <summary>Named where the process may be killed.</summary>
+    public static void Reach(KillPoint point)
+    {
+        if (s_armed != 0 && s_armed == (int)point && Interlocked.Decrement(ref s_left) == 0)
+        {
+            _ = Sys.Kill(Sys.GetPid(), Signal.SIGKILL);
+            Thread.Sleep(Timeout.Infinite);                      // another thread may be the one that takes the signal
+        }
+    }
+
+    private static int Word(int index)
+    {
+        string[] words = (Environment.GetEnvironmentVariable(Variable) ?? "").Split(':');
+        return words.Length > index && int.TryParse(words[index], CultureInfo.InvariantCulture, out int n) ? n : 0;
+    }
+}

@@ -1,0 +1,16 @@
+namespace Rpal.Memory.Segments;
+
+/// <summary>What becomes of a dead process's share of each kind of part. Done for the whole segment, also by processes that do not use that part.</summary>
+internal static class PartRecovery
+{
+    public static void Run(Part part, int deadParty)
+    {
+        switch (part.Kind)
+        {
+            default:
+                break;                                           // nothing of it belongs to anybody
+        }
+
+        _ = deadParty;
+    }
+}
