@@ -63,8 +63,7 @@ public sealed class RestartTests : IDisposable
         using var run = new HostRun(null, Sleeper("a") with { Restart = "always" }, Sleeper("b") with { Restart = "on-failure" }, Shell("c", "exit 1") with { Restart = "always" });
         await run.TimesAsync("restarting", "c", 2);
         await run.TimesAsync("started", "b", 1);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Equal((1, 1), (run.Events("started", "a").Length, run.Events("started", "b").Length));
     }
 
@@ -76,8 +75,7 @@ public sealed class RestartTests : IDisposable
         run.Command("lost a");
         await run.TimesAsync("started", "a", 2);
         Assert.Contains("Lost a receiver", Assert.Single(run.Events("notice", "a")).Text);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Single(run.Events("started", "b"));
     }
 
@@ -91,8 +89,7 @@ public sealed class RestartTests : IDisposable
         Assert.Contains("nobody: no such member", Assert.Single(run.Notices("rpal")));
         run.Command("lost a");
         await run.TimesAsync("started", "a", 2);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Equal(15, run.Events("ended", "a")[1].Signal);
     }
 
@@ -104,8 +101,7 @@ public sealed class RestartTests : IDisposable
         run.Command("lost-slot 0 4711");
         run.Command("lost-slot 0 1");
         await run.TimesAsync("started", "a", 2);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Equal("generation 1. Restarting it.", Assert.Single(run.Notices("a")));
     }
 
@@ -116,8 +112,7 @@ public sealed class RestartTests : IDisposable
         await run.TimesAsync("started", "a", 1);
         run.Command("restart-broken a");
         await run.TimesAsync("restarting", "a", 2);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.All(run.Events("restarting", "a"), e => Assert.StartsWith("a: the host cannot start it: ArgumentException: ", e.Text, StringComparison.Ordinal));
         Assert.Equal([0.1, 0.2], run.Events("restarting", "a").Take(2).Select(e => e.DelaySeconds));
         Assert.Empty(run.Notices("rpal"));
@@ -145,8 +140,7 @@ public sealed class RestartTests : IDisposable
         await run.TimesAsync("started", "again", all + 1);
         run.Command($"quiet later {running}");
         await run.UntilAsync(e => e.Event == "later");
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         HostEvent warmed = run.Resources("warm"), later = run.Resources("later");
         Assert.Equal(warmed.Descriptors!.Length, later.Descriptors!.Length);
         Assert.Equal(Loader(warmed), Loader(later));
