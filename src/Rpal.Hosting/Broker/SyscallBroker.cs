@@ -40,7 +40,7 @@ internal sealed unsafe class SyscallBroker
     private readonly List<byte[]> _selfNames;
     private readonly Action<string> _tell;
     private string? _notice;
-    private bool _toldFull, _toldFixed;
+    private bool _toldFull, _toldFixed, _toldDescriptors;
     private readonly Lock _lock = new();
     private bool _ended;
 
@@ -110,6 +110,7 @@ internal sealed unsafe class SyscallBroker
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
             {
                 response.Error = -(int)Errno.ENOMEM;             // the host's own trouble (descriptors, memory): the member sees a failed call
+                NoteDescriptors();
             }
 
             if (Sys.NotifSend(_listener, &response) < 0 && notif.Data.Number == SyscallNumber.Mmap && response is { Error: 0, Flags: 0 })
@@ -127,6 +128,15 @@ internal sealed unsafe class SyscallBroker
         }
 
         _ = Sys.Close(_listener);
+    }
+
+    private void NoteDescriptors()
+    {
+        if (!_toldDescriptors && HostDescriptors.Shortage("mmap fails (ENOMEM) for want of descriptors in the host") is { } shortage)
+        {
+            _toldDescriptors = true;
+            _notice = shortage;
+        }
     }
 
     private void NoteInFlight(ulong id)
@@ -324,7 +334,7 @@ internal sealed unsafe class SyscallBroker
             }
         }
 
-        return Reopen(tid, fd);
+        return pidfd == -(int)Errno.EMFILE ? throw new IOException(ErrnoText.Describe(pidfd)) : Reopen(tid, fd);
     }
 
     /// <summary>With the access that the member's own descriptor has: it decides what may be mapped, also by mprotect later.</summary>
@@ -462,11 +472,17 @@ internal sealed unsafe class SyscallBroker
         return 0;
     }
 
+    private nint Attach()
+    {
+        ExitWatch.StandBy(_family, _member->Index, _pid);
+        return _actions.Attach();
+    }
+
     private readonly int _hostPid = Environment.ProcessId;
 
     private nint Call(HostCall call, ulong* a) => call switch
     {
-        HostCall.Attach => _actions.Attach(),
+        HostCall.Attach => Attach(),
         HostCall.Dying => StandBy(),
         HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
         HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
