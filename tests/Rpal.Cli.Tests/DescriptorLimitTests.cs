@@ -18,7 +18,7 @@ public sealed class DescriptorLimitTests : IDisposable
         const int far = 8;                                       // below every number in use
         RpalProcess host = _family.Run("--restart", "always", "sh", "-c", Talks, "--", RunningFamily.Program("Rpal.TestMember"), "serve-version", "1");
         host.AwaitOutput("version 1");
-        int shell = RunningFamily.PidOf(host, "sh "), service = RunningFamily.PidOf(host, "Rpal.TestMember");
+        int shell = RunningFamily.PidOf(host, "sh".PadRight("Rpal.TestMember".Length)), service = RunningFamily.PidOf(host, "Rpal.TestMember");
         string before = Limit(host.Pid, $"{far}:");
         int open = Descriptors(host.Pid);
 
@@ -47,7 +47,7 @@ public sealed class DescriptorLimitTests : IDisposable
 
         _family.Comes(() => _family.Ps().GetProperty("services").GetArrayLength() == 1);
         _family.Comes(() => Descriptors(host.Pid) == open);
-        _family.Comes(() => _family.Ps().GetProperty("freeSlots").GetInt32() == 38);
+        _family.Comes(() => _family.Ps().GetProperty("slotsFree").GetInt32() == 38);
         Assert.Equal(0, _family.Ask("stop").ExitCode);
         Assert.Equal(2, host.End().ErrorLines.Count(l => l.Contains("sh ", StringComparison.Ordinal) && l.Contains("started: process", StringComparison.Ordinal)));
     }
