@@ -99,6 +99,7 @@ public sealed class FamilyHost : IDisposable
             throw new MemberStartException(125, refusal);
         }
 
+        Readiness.Prepare(_definition.Members.Count);
         Family family = Family.GetOrCreate(_inject);
         TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;

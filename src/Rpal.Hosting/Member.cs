@@ -110,11 +110,7 @@ internal sealed unsafe class Member
         }
         catch (Exception) when (member is null)
         {
-            if (!TryGiveBack(family, index))
-            {
-                _ = Task.Run(() => GiveBack(family, index));     // not here: the host's thread has others to look after
-            }
-
+            _ = SlotReturn.AwaitAsync(family, index);            // the host's thread has others to look after
             throw;
         }
     }
@@ -162,7 +158,8 @@ internal sealed unsafe class Member
                 _ = Sys.Close(task.Listener);                    // else its broker does
             }
 
-            AwaitExit();
+            DeathReport report = AwaitEnd();
+            _ = SlotReturn.AwaitAsync(_family, Index, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
             throw;
         }
     }
@@ -180,29 +177,6 @@ internal sealed unsafe class Member
         {
             family.Slots.Return(index);                          // it could not be looked at
             throw;
-        }
-    }
-
-    private static void GiveBack(Family family, int index, DeathReport? report = null)
-    {
-        const int waitMs = 250;
-        while (!TryGiveBack(family, index, report))
-        {
-            Thread.Sleep(waitMs);
-        }
-    }
-
-    /// <returns>False when the host is out of descriptors or memory, and cannot see whether the slot is free.</returns>
-    private static bool TryGiveBack(Family family, int index, DeathReport? report = null)
-    {
-        try
-        {
-            new SlotReclaim(family, index, report).Run();
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
-        {
-            return false;
         }
     }
 
@@ -241,6 +215,13 @@ internal sealed unsafe class Member
 
     private void AwaitExit()
     {
+        DeathReport report = AwaitEnd();
+        SlotReturn.Await(_family, Index, report);
+        _reclaimed.SetResult();
+    }
+
+    private DeathReport AwaitEnd()
+    {
         SigInfoChild info;
         PollFd ended = new() { Fd = _pidfd, Events = PollEvents.In };
         while (Sys.Poll(&ended, 1, -1) <= 0)                      // not waitid: it also tells the stops of a traced child
@@ -251,6 +232,7 @@ internal sealed unsafe class Member
         report.Announce();                                        // first: callers wait, and the broker may be waiting for the dead
         List<LostReceiver> lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
         Broker.MemberEnded();
+        ExitWatch.Dismiss(Index);
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
         {
@@ -270,7 +252,6 @@ internal sealed unsafe class Member
         }
 
         _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
-        GiveBack(_family, Index, report);
-        _reclaimed.SetResult();
+        return report;
     }
 }

@@ -16,6 +16,9 @@ internal sealed class HostClient : IDisposable
     /// <summary>Longest line of an answer that is read: a status of 40 members and 256 services is far below.</summary>
     private const int LineBytesLimit = 4 << 20;
 
+    /// <summary>For each line of an answer; a follower of the logs waits for ever.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
     private readonly Socket _socket;
     private readonly int _pid;
     private byte[] _buffer = new byte[65536];
@@ -61,6 +64,7 @@ internal sealed class HostClient : IDisposable
                 throw new HostException(ExitCode.Usage, $"The request has {line.Length} bytes; at most {ControlJson.RequestBytesLimit}.");
             }
 
+            _socket.ReceiveTimeout = request.Follow ? 0 : (int)s_patience.TotalMilliseconds;
             _socket.Send(line);
             while (ReadLine() is { } bytes)
             {
@@ -76,6 +80,10 @@ internal sealed class HostClient : IDisposable
             }
 
             throw new HostException(ExitCode.Unavailable, $"Host {_pid} ended the conversation: it has ended, or you read too slowly.");
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.TimedOut or SocketError.WouldBlock)
+        {
+            throw new HostException(ExitCode.Unavailable, $"Host {_pid} does not answer within {s_patience.TotalSeconds} s: it is stopped, or it has no free descriptor to hear you (see prlimit --nofile --pid {_pid}).");
         }
         catch (Exception e) when (e is SocketException or JsonException)
         {

@@ -259,7 +259,7 @@ internal sealed unsafe class MappingCalls
             }
         }
 
-        return Reopen(tid, fd);
+        return pidfd == -(int)Errno.EMFILE ? throw new IOException(ErrnoText.Describe(pidfd)) : Reopen(tid, fd);
     }
 
     /// <summary>With the access that the member's own descriptor has: it decides what may be mapped, also by mprotect later.</summary>

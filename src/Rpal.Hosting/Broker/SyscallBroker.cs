@@ -31,7 +31,7 @@ internal sealed unsafe class SyscallBroker
     private readonly MemberBlock* _member;
     private readonly Action<string> _tell;
     private readonly Lock _lock = new();
-    private bool _ended;
+    private bool _ended, _toldDescriptors;
 
     public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family, Action<string> tell)
     {
@@ -81,6 +81,7 @@ internal sealed unsafe class SyscallBroker
 
             NoteReceived(notif.Id);
             SeccompNotifResponse response = new() { Id = notif.Id };
+            string? shortage = null;
             try
             {
                 nint result;
@@ -94,6 +95,7 @@ internal sealed unsafe class SyscallBroker
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
             {
                 response.Error = -(int)Errno.ENOMEM;             // the host's own trouble (descriptors, memory): the member sees a failed call
+                shortage = Shortage();
             }
 
             if (Sys.NotifSend(_listener, &response) < 0 && notif.Data.Number == SyscallNumber.Mmap && response is { Error: 0, Flags: 0 })
@@ -101,13 +103,21 @@ internal sealed unsafe class SyscallBroker
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
 
-            if (_mappings.TakeNotice() is { } text)
+            if ((shortage ?? _mappings.TakeNotice()) is { } text)
             {
                 _tell(text);                                     // now that the member has its answer: the operator's terminal may be slow
             }
         }
 
         _ = Sys.Close(_listener);
+    }
+
+    /// <summary>Said once: why a call failed that needed descriptors.</summary>
+    private string? Shortage()
+    {
+        string? shortage = _toldDescriptors ? null : HostDescriptors.Shortage("mmap fails (ENOMEM) for want of descriptors in the host");
+        _toldDescriptors |= shortage is not null;
+        return shortage;
     }
 
     private void NoteReceived(ulong id)
@@ -170,9 +180,15 @@ internal sealed unsafe class SyscallBroker
         return 0;
     }
 
+    private nint Attach()
+    {
+        ExitWatch.StandBy(_family, _member->Index, _pid);
+        return _actions.Attach();
+    }
+
     private nint Call(HostCall call, ulong* a) => call switch
     {
-        HostCall.Attach => _actions.Attach(),
+        HostCall.Attach => Attach(),
         HostCall.Dying => StandBy(),
         HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
         HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),

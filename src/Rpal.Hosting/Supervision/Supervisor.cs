@@ -278,8 +278,10 @@ internal sealed class Supervisor
     }
 
     /// <summary>Starts one anew, in another slot, while the others go on calling. With a definition: that one from now on.</summary>
+    /// <exception cref="MemberStartException">There are no descriptors for it: the one that runs goes on.</exception>
     public void Replace(SupervisedMember m, MemberDefinition? definition)
     {
+        HostDescriptors.RequireForStart(m.Name);
         TimeSpan grace = m.Definition.StopGrace ?? _grace;
         m.Definition = definition ?? m.Definition;
         if (m.IsRunning)
