@@ -17,11 +17,13 @@ internal sealed class HostClient : IDisposable
     private const int LineBytesLimit = 4 << 20;
 
     private readonly Socket _socket;
-    private readonly int _pid;
     private byte[] _buffer = new byte[65536];
     private int _start, _end;
 
-    private HostClient(Socket socket, int pid) => (_socket, _pid) = (socket, pid);
+    private HostClient(Socket socket, int pid) => (_socket, Pid) = (socket, pid);
+
+    /// <summary>The host.</summary>
+    public int Pid { get; }
 
     /// <param name="pid">The host, or null: the only one there is.</param>
     /// <exception cref="HostException">None, or several.</exception>
@@ -71,15 +73,15 @@ internal sealed class HostClient : IDisposable
                 }
                 else
                 {
-                    return answer.Error is { } error ? throw new HostException(ExitCode.Usage, error) : answer;
+                    return answer.Error is { } error ? throw new HostException(answer.ExitCode ?? ExitCode.Usage, error) : answer;
                 }
             }
 
-            throw new HostException(ExitCode.Unavailable, $"Host {_pid} ended the conversation: it has ended, or you read too slowly.");
+            throw new HostException(ExitCode.Unavailable, $"Host {Pid} ended the conversation: it has ended, or you read too slowly.");
         }
         catch (Exception e) when (e is SocketException or JsonException)
         {
-            throw new HostException(ExitCode.Unavailable, $"Host {_pid}: {e.Message}");
+            throw new HostException(ExitCode.Unavailable, $"Host {Pid}: {e.Message}");
         }
     }
 
