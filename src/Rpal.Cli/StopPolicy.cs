@@ -50,7 +50,7 @@ internal sealed class StopPolicy : IDisposable
         context.Cancel = true;
         if (Interlocked.Exchange(ref _stopping, true))
         {
-            _host.Kill($"a second {SignalName.Of(signal)} to rpal");
+            _host.Kill($"a further {SignalName.Of(signal)} to rpal");
         }
         else
         {

@@ -25,7 +25,7 @@ internal sealed class JsonScan
         var scan = new JsonScan(text, source);
         if (!Utf8.IsValid(text))
         {
-            scan._at = Encoding.UTF8.GetByteCount(Encoding.UTF8.GetString(text).Split('\uFFFD')[0]);
+            _ = Utf8.ToUtf16(text, new char[text.Length], out scan._at, out _, replaceInvalidSequences: false);
             throw scan.Wrong("text in UTF-8");
         }
 
@@ -245,7 +245,7 @@ internal sealed class JsonScan
     {
         ReadOnlySpan<byte> before = _text.AsSpan(0, Math.Min(_at, _text.Length));
         int line = before.Count((byte)'\n') + 1, column = Encoding.UTF8.GetCharCount(before[(before.LastIndexOf((byte)'\n') + 1)..]) + 1;
-        string found = Now < 0 ? "the file ends" : Now is '\n' or '\r' ? "the line ends" : Rune.DecodeFromUtf8(_text.AsSpan(_at), out Rune rune, out _) == System.Buffers.OperationStatus.Done && !Rune.IsControl(rune) ? $"there is {rune}" : $"there is the byte 0x{Now:x2}";
+        string found = Now < 0 ? "the file ends" : Now is '\n' or '\r' ? "the line ends" : Rune.DecodeFromUtf8(_text.AsSpan(_at), out Rune rune, out _) == System.Buffers.OperationStatus.Done && !Rune.IsControl(rune) ? $"there is '{rune}'" : $"there is the byte 0x{Now:x2}";
         return new FormatException($"{_source}: line {line}, column {column}: expected {expected}, and {found}.");
     }
 }

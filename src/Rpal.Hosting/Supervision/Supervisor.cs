@@ -302,6 +302,7 @@ internal sealed class Supervisor
         }
         else
         {
+            _observer.Acting(m.Name, $"start requested by {by}");
             m.StartNewRow();
             m.Wait();
         }
