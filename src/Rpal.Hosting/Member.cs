@@ -11,8 +11,14 @@ namespace Rpal.Hosting;
 /// <param name="Signal">The signal that killed it, or 0.</param>
 public readonly record struct MemberExit(int ExitCode, int Signal)
 {
-    /// <summary>"exit code 3", "killed by signal 9".</summary>
-    public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by signal {Signal}";
+    internal static MemberExit Of(in SigInfoChild info)
+    {
+        const int exited = 1;                                    // CLD_EXITED, waitid(2)
+        return info.Code == exited ? new(info.Status, 0) : new(128 + info.Status, info.Status);
+    }
+
+    /// <summary>"exit code 3", "killed by SIGKILL".</summary>
+    public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by {SignalName.Of(Signal)}";
 }
 
 /// <summary>One running member, as the host sees it.</summary>
@@ -73,19 +79,7 @@ internal sealed unsafe class Member
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
     public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
-        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
-        if (!Directory.Exists(directory))
-        {
-            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
-        }
-
-        Dictionary<string, string> environment = EnvironmentOf(definition);
-        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
-        ElfFile elf = ElfFile.Read(program.Path);
-        ElfFile? interpreter = elf.Interpreter is { } path
-            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
-            : null;
-
+        (string directory, Dictionary<string, string> environment, ProgramFile program, ElfFile elf, ElfFile? interpreter) = Look(definition);
         int index = family.Slots.Take(definition.Name);
         SlotSpace space = EmptySlot(family, definition.Name, index);
         Member? member = null;
@@ -113,6 +107,27 @@ internal sealed unsafe class Member
             _ = SlotReturn.AwaitAsync(family, index);            // the host's thread has others to look after
             throw;
         }
+    }
+
+    /// <summary>Whether its program could be started, as far as its files say so. Starts nothing, from any thread.</summary>
+    /// <exception cref="MemberStartException">It could not, as <see cref="Start"/> would say it.</exception>
+    public static void Check(MemberDefinition definition) => _ = Look(definition);
+
+    private static (string Directory, Dictionary<string, string> Environment, ProgramFile Program, ElfFile Elf, ElfFile? Interpreter) Look(MemberDefinition definition)
+    {
+        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
+        if (!Directory.Exists(directory))
+        {
+            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
+        }
+
+        Dictionary<string, string> environment = EnvironmentOf(definition);
+        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
+        ElfFile elf = ElfFile.Read(program.Path);
+        ElfFile? interpreter = elf.Interpreter is { } path
+            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
+            : null;
+        return (directory, environment, program, elf, interpreter);
     }
 
     /// <summary>A kill by the host loses nothing that the member had borrowed.</summary>
@@ -240,18 +255,17 @@ internal sealed unsafe class Member
 
         foreach (LostReceiver lost in lostReceivers)
         {
-            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
+            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, lost.Describe(Definition.Name));
         }
 
         report.Run();
-        const int exited = 1;
         lock (_pidfdLock)
         {
             _pidfdClosed = true;
             _ = Sys.Close(_pidfd);
         }
 
-        _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
+        _exit.SetResult(MemberExit.Of(info));
         return report;
     }
 }

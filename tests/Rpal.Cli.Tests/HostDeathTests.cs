@@ -56,6 +56,17 @@ public sealed class HostDeathTests : IDisposable
     }
 
     [Fact]
+    public void A_members_handler_for_SIGTERM_runs_once()
+    {
+        RpalProcess host = _family.Run("--grace", "1", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done", "--", "sleep", "1000");
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "sh   "), sleeper = RunningFamily.PidOf(host, "sleep");
+        RunningFamily.Kill(host.Pid);
+        Assert.Single(host.End().OutputLines, l => l.EndsWith("| told", StringComparison.Ordinal));
+        Gone(pid, sleeper);
+    }
+
+    [Fact]
     public void On_request_members_are_killed_with_their_host()
     {
         Assert.DoesNotContain("sh  | told", OrphanedShell("--on-host-exit", "kill", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done"));

@@ -173,7 +173,7 @@ internal sealed class ControlServer : IDisposable
             }
             catch (Exception e) when (e is not (SocketException or OperationCanceledException or ObjectDisposedException))
             {
-                answer = new ControlAnswer { Error = e.OneLine() };
+                answer = new ControlAnswer { Error = e.OneLine(), ExitCode = (e as MemberStartException)?.ExitCode };
             }
 
             await SendAsync(peer, answer).ConfigureAwait(false);
