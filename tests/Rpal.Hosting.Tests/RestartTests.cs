@@ -121,17 +121,17 @@ public sealed class RestartTests : IDisposable
     }
 
     [Fact]
-    public async Task Two_hundred_restarts_leave_nothing_in_the_host()
+    public async Task A_thousand_restarts_leave_nothing_in_the_host()
     {
         // 45 prove that slots are used again; by then each has been used once, and what is mapped once per slot is there.
-        const int warm = FamilyDefinition.MemberLimit + 5, all = 200, running = 2;
+        const int warm = FamilyDefinition.MemberLimit + 5, all = 1000, running = 2;
         using var run = new HostRun(null, Sleeper("steady"), Sleeper("again"));
         for (int i = 1; i <= all; i++)
         {
             await run.TimesAsync("started", "again", i);
             if (i == warm)
             {
-                run.Command($"quiet warm {running}");
+                run.Command($"quiet warm {running} {int.MaxValue}");
                 await run.UntilAsync(e => e.Event == "warm");
             }
 
@@ -139,14 +139,14 @@ public sealed class RestartTests : IDisposable
         }
 
         await run.TimesAsync("started", "again", all + 1);
-        run.Command($"quiet later {running}");
+        run.Command($"quiet later {running} {run.Resources("warm").Descriptors!.Length}");
         await run.UntilAsync(e => e.Event == "later");
         await run.StopAsync();
         HostEvent warmed = run.Resources("warm"), later = run.Resources("later");
-        Assert.Equal(warmed.Descriptors!.Length, later.Descriptors!.Length);
+        Assert.True(later.Descriptors!.Length <= warmed.Descriptors!.Length, $"{string.Join(' ', warmed.Descriptors)}, and later {string.Join(' ', later.Descriptors)}");
         Assert.Equal(Loader(warmed), Loader(later));
 
-        // The runtime's own: a heap region or a pool thread's stack more is a few mappings; one left per restart would be 155 at least.
+        // The runtime's own: a heap region or a pool thread's stack more is a few mappings; one left per restart would be over 900.
         Assert.InRange(later.Maps!.Length, 0, warmed.Maps!.Length + 40);
         Assert.InRange(later.ResidentKib, 0, warmed.ResidentKib + (16 << 10));
         Assert.Single(run.Events("started", "steady"));
