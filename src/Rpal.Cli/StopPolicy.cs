@@ -28,11 +28,12 @@ internal sealed class StopPolicy : IDisposable
     }
 
     /// <summary>Stops the members as SIGTERM would, unless they are stopping already.</summary>
-    public void Begin()
+    /// <param name="by">Who wants it.</param>
+    public void Begin(string by)
     {
         if (!Interlocked.Exchange(ref _stopping, true))
         {
-            _host.Stop(Signal.SIGTERM);
+            _host.Stop(Signal.SIGTERM, by);
         }
     }
 
@@ -49,17 +50,17 @@ internal sealed class StopPolicy : IDisposable
         context.Cancel = true;
         if (Interlocked.Exchange(ref _stopping, true))
         {
-            _host.Kill();
+            _host.Kill($"a further {SignalName.Of(signal)} to rpal");
         }
         else
         {
-            _host.Stop(signal);
+            _host.Stop(signal, signal == Signal.SIGINT ? "the operator's Ctrl+C (SIGINT)" : $"{SignalName.Of(signal)} to rpal");
         }
     }
 
     private void OnOther(PosixSignalContext context, int signal)
     {
         context.Cancel = true;
-        _host.Send(signal);
+        _host.Send(signal, "rpal, which got it and passes it on");
     }
 }

@@ -12,7 +12,10 @@ internal static class FamilyFile
     private static readonly string[] s_memberFields =
         ["name", "command", "arguments", "environment", "workingDirectory", "restart", "restartLimit", "dependsOn", "ready", "readyTimeout", "stopGrace"];
 
-    private static readonly JsonDocumentOptions s_json = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    /// <summary>Some editors put it before UTF-8.</summary>
+    private static readonly byte[] s_byteOrderMark = [0xef, 0xbb, 0xbf];
+
+    private static readonly JsonDocumentOptions s_json = new() { MaxDepth = JsonScan.DepthLimit, CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     /// <exception cref="FormatException">Not a family file; says where.</exception>
     /// <exception cref="IOException">It cannot be read.</exception>
@@ -29,20 +32,11 @@ internal static class FamilyFile
             throw new FormatException($"{path}: {file.Length} bytes; a family file has at most {FileBytesLimit}.");
         }
 
-        JsonDocument document;
-        try
-        {
-            document = JsonDocument.Parse(File.ReadAllBytes(path), s_json);
-        }
-        catch (JsonException e)
-        {
-            throw new FormatException($"{path}: line {e.LineNumber + 1}: {e.Message.Split(" LineNumber:")[0]}", e);
-        }
-
-        using (document)
-        {
-            return Family(new JsonFields(document.RootElement, path, s_familyFields), path);
-        }
+        byte[] text = File.ReadAllBytes(path);
+        text = text.AsSpan().StartsWith(s_byteOrderMark) ? text[s_byteOrderMark.Length..] : text;
+        JsonScan.Check(text, path);
+        using JsonDocument document = JsonDocument.Parse(text, s_json);
+        return Family(new JsonFields(document.RootElement, path, s_familyFields), path);
     }
 
     private static FamilyDefinition Family(JsonFields f, string path)

@@ -12,6 +12,9 @@ public sealed class FamilyHost : IDisposable
     /// <summary>A line longer than this is handed over in parts.</summary>
     public const int LineBytesLimit = 8192;
 
+    /// <summary>Who wants something when the caller does not say.</summary>
+    private const string OwnProgram = "the host's program";
+
     private static int s_started;
 
     private readonly FamilyDefinition _definition;
@@ -54,25 +57,28 @@ public sealed class FamilyHost : IDisposable
 
     /// <summary>Sends a signal to every member that runs, and to those still being started. What follows is up to their restart policies.</summary>
     /// <param name="signal">Number, as in signal(7).</param>
-    public void Send(int signal) => Do(s => s.Send(signal));
+    /// <param name="by">Who wants it: the observer is told "sent SIGHUP by ...".</param>
+    public void Send(int signal, string by = OwnProgram) => Do(s => s.Send(signal, by));
 
     /// <summary>Stops the family for good: each member gets the signal once those that depend on it have ended, and SIGKILL after its grace.</summary>
     /// <param name="signal">Number, as in signal(7).</param>
-    public void Stop(int signal) => Do(s => s.Stop(signal));
+    /// <param name="by">Who wants it: the observer is told "stopped by ...".</param>
+    public void Stop(int signal, string by = OwnProgram) => Do(s => s.Stop(signal, by));
 
     /// <summary>Kills all members, now and for good.</summary>
-    public void Kill() => Do(s => s.Kill());
+    /// <param name="by">Who wants it: the observer is told "killed by ...".</param>
+    public void Kill(string by = OwnProgram) => Do(s => s.Kill(by));
 
     /// <summary>Starts one member anew, in another slot, while the others go on.</summary>
     /// <param name="member">Its name.</param>
     /// <param name="definition">Another version of it, or null for the same.</param>
     /// <exception cref="KeyNotFoundException">No member has that name.</exception>
-    public Task RestartAsync(string member, MemberDefinition? definition = null) => WithMember(member, (s, m) => s.Replace(m, definition));
+    public Task RestartAsync(string member, MemberDefinition? definition = null) => WithMember(member, (s, m) => s.Replace(m, definition, OwnProgram));
 
     /// <summary>Stops one member; it stays down.</summary>
     /// <param name="member">Its name.</param>
     /// <exception cref="KeyNotFoundException">No member has that name.</exception>
-    public Task StopAsync(string member) => WithMember(member, static (s, m) => s.StopOne(m));
+    public Task StopAsync(string member) => WithMember(member, static (s, m) => s.StopOne(m, OwnProgram));
 
     /// <summary>Starts a member anew whatever its policy, because it cannot go on as it is; its restart limit holds. Nothing happens when it does not run.</summary>
     /// <param name="member">Its name.</param>
@@ -99,6 +105,7 @@ public sealed class FamilyHost : IDisposable
             throw new MemberStartException(125, refusal);
         }
 
+        Readiness.Prepare(_definition.Members.Count);
         Family family = Family.GetOrCreate(_inject);
         TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;
@@ -106,7 +113,10 @@ public sealed class FamilyHost : IDisposable
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);
             family.LastReceived = _keeper.LastReceived;
-            family.ParentDeathSignal = _definition.OnHostExit == HostExitPolicy.Stop ? Signal.SIGTERM : 0;
+
+            // Not SIGTERM: the kernel sends the parent death signal once for each thread of this process that the member is handed on to
+            // while they are killed one after the other, so a handler ran up to three times. The keeper sends it, once.
+            family.ParentDeathSignal = 0;
         }
 
         var starter = new MemberStarter(family, _observer, _logs, _keeper);

@@ -33,7 +33,14 @@ public interface IFamilyObserver
     {
     }
 
-    /// <summary>A member has ended and will be started again.</summary>
+    /// <summary>The host is about to do something to a member: on whose behalf, or because which time is over.</summary>
+    /// <param name="member">Its name.</param>
+    /// <param name="text">One line without the member's name: "stopped by rpal stop", "sent SIGUSR1 by rpal kill".</param>
+    void Acting(string member, string text)
+    {
+    }
+
+    /// <summary>A member has ended and will be started again. Not told where a <see cref="Notice"/> has said so when it was stopped, because it lost a receiver.</summary>
     /// <param name="member">Its name.</param>
     /// <param name="delay">Until then.</param>
     /// <param name="attempt">Restarts in a row, this one included.</param>

@@ -19,11 +19,17 @@ internal sealed class JsonFields
             throw Wrong($"is {Kind(element)}; it takes {{ \"{known[0]}\": ... }}");
         }
 
+        HashSet<string> seen = [];
         foreach (JsonProperty p in element.EnumerateObject())
         {
             if (!known.Contains(p.Name))
             {
                 throw Wrong($"has no field \"{p.Name}\". Fields: {string.Join(", ", known)}");
+            }
+
+            if (!seen.Add(p.Name))
+            {
+                throw Wrong($"has the field \"{p.Name}\" twice");
             }
         }
     }
@@ -53,7 +59,11 @@ internal sealed class JsonFields
         {
             foreach (JsonProperty p in e.ValueKind == JsonValueKind.Object ? e.EnumerateObject() : throw Takes(name, takes, e))
             {
-                map[p.Name] = p.Value.ValueKind is JsonValueKind.String or JsonValueKind.Null ? p.Value.GetString() : throw Takes(name, takes, p.Value);
+                string? value = p.Value.ValueKind is JsonValueKind.String or JsonValueKind.Null ? p.Value.GetString() : throw Takes(name, takes, p.Value);
+                if (!map.TryAdd(p.Name, value))
+                {
+                    throw new FormatException($"{_where}: \"{name}\" has \"{p.Name}\" twice.");
+                }
             }
         }
 

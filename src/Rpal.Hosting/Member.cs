@@ -11,8 +11,14 @@ namespace Rpal.Hosting;
 /// <param name="Signal">The signal that killed it, or 0.</param>
 public readonly record struct MemberExit(int ExitCode, int Signal)
 {
-    /// <summary>"exit code 3", "killed by signal 9".</summary>
-    public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by signal {Signal}";
+    internal static MemberExit Of(in SigInfoChild info)
+    {
+        const int exited = 1;                                    // CLD_EXITED, waitid(2)
+        return info.Code == exited ? new(info.Status, 0) : new(128 + info.Status, info.Status);
+    }
+
+    /// <summary>"exit code 3", "killed by SIGKILL".</summary>
+    public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by {SignalName.Of(Signal)}";
 }
 
 /// <summary>One running member, as the host sees it.</summary>
@@ -73,19 +79,7 @@ internal sealed unsafe class Member
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
     public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
-        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
-        if (!Directory.Exists(directory))
-        {
-            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
-        }
-
-        Dictionary<string, string> environment = EnvironmentOf(definition);
-        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
-        ElfFile elf = ElfFile.Read(program.Path);
-        ElfFile? interpreter = elf.Interpreter is { } path
-            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
-            : null;
-
+        (string directory, Dictionary<string, string> environment, ProgramFile program, ElfFile elf, ElfFile? interpreter) = Look(definition);
         int index = family.Slots.Take(definition.Name);
         SlotSpace space = EmptySlot(family, definition.Name, index);
         Member? member = null;
@@ -110,13 +104,30 @@ internal sealed unsafe class Member
         }
         catch (Exception) when (member is null)
         {
-            if (!TryGiveBack(family, index))
-            {
-                _ = Task.Run(() => GiveBack(family, index));     // not here: the host's thread has others to look after
-            }
-
+            _ = SlotReturn.AwaitAsync(family, index);            // the host's thread has others to look after
             throw;
         }
+    }
+
+    /// <summary>Whether its program could be started, as far as its files say so. Starts nothing, from any thread.</summary>
+    /// <exception cref="MemberStartException">It could not, as <see cref="Start"/> would say it.</exception>
+    public static void Check(MemberDefinition definition) => _ = Look(definition);
+
+    private static (string Directory, Dictionary<string, string> Environment, ProgramFile Program, ElfFile Elf, ElfFile? Interpreter) Look(MemberDefinition definition)
+    {
+        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
+        if (!Directory.Exists(directory))
+        {
+            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
+        }
+
+        Dictionary<string, string> environment = EnvironmentOf(definition);
+        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
+        ElfFile elf = ElfFile.Read(program.Path);
+        ElfFile? interpreter = elf.Interpreter is { } path
+            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
+            : null;
+        return (directory, environment, program, elf, interpreter);
     }
 
     /// <summary>A kill by the host loses nothing that the member had borrowed.</summary>
@@ -162,7 +173,8 @@ internal sealed unsafe class Member
                 _ = Sys.Close(task.Listener);                    // else its broker does
             }
 
-            AwaitExit();
+            DeathReport report = AwaitEnd();
+            _ = SlotReturn.AwaitAsync(_family, Index, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
             throw;
         }
     }
@@ -180,29 +192,6 @@ internal sealed unsafe class Member
         {
             family.Slots.Return(index);                          // it could not be looked at
             throw;
-        }
-    }
-
-    private static void GiveBack(Family family, int index, DeathReport? report = null)
-    {
-        const int waitMs = 250;
-        while (!TryGiveBack(family, index, report))
-        {
-            Thread.Sleep(waitMs);
-        }
-    }
-
-    /// <returns>False when the host is out of descriptors or memory, and cannot see whether the slot is free.</returns>
-    private static bool TryGiveBack(Family family, int index, DeathReport? report = null)
-    {
-        try
-        {
-            new SlotReclaim(family, index, report).Run();
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
-        {
-            return false;
         }
     }
 
@@ -241,6 +230,13 @@ internal sealed unsafe class Member
 
     private void AwaitExit()
     {
+        DeathReport report = AwaitEnd();
+        SlotReturn.Await(_family, Index, report);
+        _reclaimed.SetResult();
+    }
+
+    private DeathReport AwaitEnd()
+    {
         SigInfoChild info;
         PollFd ended = new() { Fd = _pidfd, Events = PollEvents.In };
         while (Sys.Poll(&ended, 1, -1) <= 0)                      // not waitid: it also tells the stops of a traced child
@@ -251,6 +247,7 @@ internal sealed unsafe class Member
         report.Announce();                                        // first: callers wait, and the broker may be waiting for the dead
         List<LostReceiver> lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
         Broker.MemberEnded();
+        ExitWatch.Dismiss(Index);
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
         {
@@ -258,19 +255,17 @@ internal sealed unsafe class Member
 
         foreach (LostReceiver lost in lostReceivers)
         {
-            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, $"{Definition.Name} was killed inside a handler of its service {lost.Service}: what that handler held is lost");
+            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, lost.Describe(Definition.Name));
         }
 
         report.Run();
-        const int exited = 1;
         lock (_pidfdLock)
         {
             _pidfdClosed = true;
             _ = Sys.Close(_pidfd);
         }
 
-        _exit.SetResult(info.Code == exited ? new MemberExit(info.Status, 0) : new MemberExit(128 + info.Status, info.Status));
-        GiveBack(_family, Index, report);
-        _reclaimed.SetResult();
+        _exit.SetResult(MemberExit.Of(info));
+        return report;
     }
 }

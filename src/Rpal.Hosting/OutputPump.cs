@@ -78,9 +78,20 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
 
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Both descriptors are its own from here on, also when it throws.</summary>
     public Task Start(string name)
     {
-        new Thread(Run) { IsBackground = true, Name = $"output {name}" }.Start();
+        try
+        {
+            new Thread(Run) { IsBackground = true, Name = $"output {name}" }.Start();
+        }
+        catch
+        {
+            _ = Sys.Close(output);
+            _ = Sys.Close(error);
+            throw;
+        }
+
         return _done.Task;
     }
 

@@ -76,12 +76,7 @@ internal static unsafe class TimeAccount
     /// <summary>All services that are registered now.</summary>
     public static IReadOnlyList<ServiceTime> Services()
     {
-        Dictionary<ulong, ulong> received = [];
-        foreach (Books.Row row in Books.All())
-        {
-            received[row.Registration] = received.GetValueOrDefault(row.Registration) + row.Cycles;
-        }
-
+        Dictionary<ulong, ulong> received = Books.ReceivedByAll();
         List<ServiceTime> services = [];
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
         {

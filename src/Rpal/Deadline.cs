@@ -22,10 +22,14 @@ public readonly record struct Deadline
 
     /// <summary>So long, counted from each call that it is given to.</summary>
     /// <param name="milliseconds">0 or more.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">Negative, or not a number.</exception>
     public static Deadline After(double milliseconds)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(milliseconds);
+        if (!(milliseconds >= 0))
+        {
+            throw new ArgumentOutOfRangeException(nameof(milliseconds), milliseconds, $"A deadline takes 0 or more milliseconds, and this is {milliseconds}.");
+        }
+
         double ticks = milliseconds / 1000 * Stopwatch.Frequency;
         return new(ticks >= long.MaxValue ? long.MaxValue : (long)ticks);
     }
@@ -33,16 +37,19 @@ public readonly record struct Deadline
     /// <summary>So long, counted from each call that it is given to.</summary>
     /// <param name="time">0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">Negative.</exception>
-    public static Deadline After(TimeSpan time) => After(time.TotalMilliseconds);
+    public static Deadline After(TimeSpan time) => After(NotNegative(time, nameof(time)).TotalMilliseconds);
 
     /// <summary>One moment for several calls together.</summary>
     /// <param name="fromNow">0 or more, counted from now.</param>
     /// <exception cref="ArgumentOutOfRangeException">Negative.</exception>
     public static Deadline At(TimeSpan fromNow)
     {
-        long ticks = After(fromNow)._ticks, now = Stopwatch.GetTimestamp();
+        long ticks = After(NotNegative(fromNow, nameof(fromNow)).TotalMilliseconds)._ticks, now = Stopwatch.GetTimestamp();
         return new(~(ticks > long.MaxValue - now ? long.MaxValue : now + ticks));
     }
+
+    private static TimeSpan NotNegative(TimeSpan time, string parameter) => time >= TimeSpan.Zero ? time
+        : throw new ArgumentOutOfRangeException(parameter, time, $"A deadline takes a time of 0 or more, and this is {time}.");
 
     /// <summary>The moment as a <see cref="Stopwatch"/> timestamp, for a call that begins now.</summary>
     internal long ToTimestamp()

@@ -46,7 +46,11 @@ public ref struct AnswerWriter
     /// <exception cref="ArgumentOutOfRangeException">More than that, or negative.</exception>
     public void Advance(int lengthBytes)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)lengthBytes, (uint)(_room.Length - LengthBytes), nameof(lengthBytes));
+        if ((uint)lengthBytes > (uint)(_room.Length - LengthBytes))
+        {
+            throw new ArgumentOutOfRangeException(nameof(lengthBytes), lengthBytes, $"An answer advances by 0 to {_room.Length - LengthBytes} bytes, the length of {nameof(AnswerWriter)}.{nameof(Rest)}, and this is {lengthBytes}.");
+        }
+
         LengthBytes += lengthBytes;
     }
 }

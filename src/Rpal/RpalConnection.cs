@@ -48,9 +48,9 @@ public sealed class RpalConnection
     /// <param name="service">Its name.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>The connection. Its service's process may end at any time; calls then say so.</returns>
-    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="ArgumentException">The name is empty or too long, see <see cref="RpalService.NameBytesLimit"/>.</exception>
     /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled before the service was there.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled before the service was there; says which, and what of it was there.</exception>
     public static Task<RpalConnection> ConnectAsync(string service, CancellationToken cancellationToken = default) => ConnectAsync(service, null, cancellationToken);
 
     /// <summary>Waits until the service with this name and key is there and enabled.</summary>
@@ -58,15 +58,29 @@ public sealed class RpalConnection
     /// <param name="key">Its key, or null for any.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>The connection. Its service's process may end at any time; calls then say so.</returns>
-    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="ArgumentException">The name is empty or too long, see <see cref="RpalService.NameBytesLimit"/>.</exception>
     /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled before the service was there.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled before the service was there; says which, and what of it was there.</exception>
     public static async Task<RpalConnection> ConnectAsync(string service, ulong? key, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(service);
+        ServiceName.Check(service, nameof(service));
         MemberRuntime.Attach();
-        return TryConnect(service, key) ?? await Task.Factory.StartNew(() => Await(service, key, cancellationToken), cancellationToken,
-            TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        try
+        {
+            return TryConnect(service, key) ?? await Task.Factory.StartNew(() => Await(service, key, cancellationToken), cancellationToken,
+                TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e)
+        {
+            string found = ServiceLook.Find(Encoding.UTF8.GetBytes(service)).Status switch
+            {
+                ServiceStatus.Enabled when key is not null => "one of that name is enabled, with another key",
+                ServiceStatus.Enabled => "it has come just now",
+                ServiceStatus.Disabled => "it is registered, and not enabled",
+                _ => "no member has registered it",
+            };
+            throw new OperationCanceledException($"Cancelled while waiting for service '{service}': {found}.", e, cancellationToken);
+        }
     }
 
     /// <summary>Calls a method whose request and answer are plain values.</summary>

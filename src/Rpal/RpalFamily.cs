@@ -34,7 +34,7 @@ public static class RpalFamily
     /// States in order. One that lasted only shortly may be missing, the last one never. A service that was registered anew between two looks is
     /// <see cref="ServiceStatus.Gone"/> first. Each enumeration is a subscription of its own.
     /// </returns>
-    /// <exception cref="ArgumentException">The name is empty.</exception>
+    /// <exception cref="ArgumentException">The name is empty or too long, see <see cref="RpalService.NameBytesLimit"/>.</exception>
     /// <exception cref="RpalException">This process is in no family, or in one of another version; see <see cref="RpalError"/>.</exception>
     /// <exception cref="OperationCanceledException">From the enumeration, when it is cancelled.</exception>
     /// <example><code>
@@ -45,7 +45,7 @@ public static class RpalFamily
     /// </code></example>
     public static IAsyncEnumerable<ServiceChange> WatchAsync(string service, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(service);
+        ServiceName.Check(service, nameof(service));
         MemberRuntime.Attach();
         return ServiceWatch.Run(service, cancellationToken);
     }

@@ -82,10 +82,13 @@ public sealed class RpalService : IAsyncDisposable
     public static unsafe RpalService Register(string name, ServiceOptions? options = null)
     {
         options ??= new ServiceOptions();
-        ArgumentException.ThrowIfNullOrEmpty(name);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(Encoding.UTF8.GetByteCount(name), NameBytesLimit, nameof(name));
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Receivers, 1, nameof(options));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Receivers, ServiceOptions.ReceiversLimit, nameof(options));
+        ServiceName.Check(name, nameof(name));
+        if (options.Receivers is < 1 or > ServiceOptions.ReceiversLimit)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.Receivers,
+                $"{nameof(ServiceOptions)}.{nameof(options.Receivers)} takes 1 to {ServiceOptions.ReceiversLimit} ({nameof(ServiceOptions)}.{nameof(ServiceOptions.ReceiversLimit)}), and is {options.Receivers}.");
+        }
+
         MemberRuntime.Attach();
         ulong key = options.Key ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
         byte[] utf8 = Encoding.UTF8.GetBytes(name);
@@ -211,8 +214,11 @@ public sealed class RpalService : IAsyncDisposable
 
     private void Add(int method, MethodHandler handler)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(method);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(method, MethodLimit);
+        if (method is < 0 or > MethodLimit)
+        {
+            throw new ArgumentOutOfRangeException(nameof(method), method, $"Methods of service {Name} are numbered 0 to {MethodLimit} ({nameof(RpalService)}.{nameof(MethodLimit)}), and this one is {method}.");
+        }
+
         lock (_lock)
         {
             ThrowIfClosed();
@@ -269,7 +275,7 @@ public sealed class RpalService : IAsyncDisposable
 
     private static RpalException Refused(string name, Errno errno) => errno switch
     {
-        Errno.EEXIST => new(RpalError.NameTaken, $"A service named '{name}' is registered already in this family. Choose another name, or close that one first."),
+        Errno.EEXIST => new(RpalError.NameTaken, $"A service named '{name}' is registered already in this family{(ServiceName.Owner(name) is { } owner ? $", by {owner}" : "")}. Choose another name, or close that one first."),
         Errno.ENOSPC => new(RpalError.LimitReached, $"The family has {FamilyLayout.ServiceCapacity} services, the limit (ServiceCapacity)."),
         _ => new(RpalError.Unsupported, $"The host refused to register service '{name}': {ErrnoText.Describe((int)errno)}."),
     };

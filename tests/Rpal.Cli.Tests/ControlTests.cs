@@ -58,7 +58,9 @@ public sealed class ControlTests : IDisposable
         follower.AwaitOutput("sh-2  | end");
         host.AwaitOutput("sh-2  | fresh\n");
         Assert.Equal(0, _family.Ask("stop").ExitCode);
-        Assert.Equal(0, follower.End().ExitCode);
+        RpalProcess.Result followed = follower.End();
+        Assert.Equal(0, followed.ExitCode);
+        Assert.Equal($"rpal: the family of host {host.Pid} has ended.", followed.ErrorLines[^1]);
     }
 
     [Fact]
@@ -67,7 +69,9 @@ public sealed class ControlTests : IDisposable
         RpalProcess host = _family.Run("sleep", "1000", "--", "sh", "-c", Talks);
         host.AwaitOutput("three");
         Assert.Equal(0, _family.Ask("stop", "sleep").ExitCode);
+        host.AwaitError("rpal: sleep  stopped by rpal stop\n");
         host.AwaitError("sleep  ended: killed by SIGTERM");
+        Assert.Contains("killed by SIGTERM", _family.Ask("ps").Output, StringComparison.Ordinal);
         Assert.Equal("ended", _family.Member("sleep").GetProperty("state").GetString());
         Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
         Assert.Equal(0, _family.Ask("stop").ExitCode);
@@ -91,12 +95,40 @@ public sealed class ControlTests : IDisposable
         File.WriteAllText(_family.FamilyFile, Json("echo version 2; exec 0</dev/null; while :; do read x; done"));
         Assert.Equal(0, _family.Ask("restart", "app").ExitCode);
         host.AwaitOutput("version 2");
+        host.AwaitError("rpal: app  restart requested by rpal restart\n");
         Assert.Equal(1, _family.Member("app").GetProperty("restarts").GetInt32());
         Assert.Equal("on-failure", _family.Member("app").GetProperty("restart").GetString());
         Assert.Equal(0, _family.Ask("restart", "app", "--", "sh", "-c", "echo version 3").ExitCode);
         host.AwaitOutput("version 3");
 
         static string Json(string script) => JsonSerializer.Serialize(new { members = new[] { new { name = "app", command = "/bin/sh", arguments = new[] { "-c", script } } } });
+    }
+
+    [Theory]
+    [InlineData(127, "no-such-program: command not found on PATH", "no-such-program")]
+    [InlineData(127, "no such file", "./no-such-program")]
+    [InlineData(126, "is a directory", "/")]
+    [InlineData(126, "is not executable", "PLAIN")]
+    [InlineData(126, "neither an ELF program nor a script", "TEXT")]
+    public void A_replacement_that_cannot_be_started_is_refused_as_run_would_and_the_old_one_goes_on(int exitCode, string reason, string program)
+    {
+        string file = Path.Combine(_family.Folder, program);
+        if (program is "PLAIN" or "TEXT")
+        {
+            File.WriteAllText(file, "no program at all, long enough to be mistaken for an ELF header by its length");
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | (program == "TEXT" ? UnixFileMode.UserExecute : UnixFileMode.None));
+            program = file;
+        }
+
+        RpalProcess host = _family.Run("sh", "-c", Talks);
+        host.AwaitOutput("three");
+        int before = _family.Member("sh").GetProperty("pid").GetInt32();
+        RpalProcess.Result refused = _family.Ask("restart", "sh", "--", program, "argument"), asRun = RpalProcess.Run("run", program, "argument");
+        Assert.Equal((exitCode, asRun.Error), (refused.ExitCode, refused.Error));
+        Assert.Equal(exitCode, asRun.ExitCode);
+        Assert.Contains(reason, Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        JsonElement now = _family.Member("sh");
+        Assert.Equal((before, 0), (now.GetProperty("pid").GetInt32(), now.GetProperty("restarts").GetInt32()));
     }
 
     [Fact]
@@ -106,8 +138,9 @@ public sealed class ControlTests : IDisposable
         host.AwaitOutput("three");
         Assert.Equal(0, _family.Ask("kill", "-s", "usr1", "sh").ExitCode);
         host.AwaitOutput("told");
+        host.AwaitError("rpal: sh  sent SIGUSR1 by rpal kill\n");
         Assert.Equal(0, _family.Ask("kill", "sh").ExitCode);
-        host.AwaitError("starts again in 0.1 s, attempt 1: killed by signal 9");
+        host.AwaitError("starts again in 0.1 s, attempt 1: killed by SIGKILL");
         host.AwaitOutput("told\nsh  | one");
         Assert.Equal(64, _family.Ask("kill", "-s", "nothing", "sh").ExitCode);
     }

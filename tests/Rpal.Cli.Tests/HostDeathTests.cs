@@ -52,23 +52,24 @@ public sealed class HostDeathTests : IDisposable
     [Fact]
     public void A_member_that_does_not_end_is_killed_after_its_grace()
     {
-        RpalProcess host = _family.Run("--grace", "0.3", "sh", "-c", "trap 'echo told' TERM; sleep 1000 & echo ready; while :; do wait; done");
+        Assert.Contains("sh  | told", OrphanedShell("--grace", "0.3", "sh", "-c", "trap 'echo told' TERM; sleep 1000 & echo ready; while :; do wait; done"));
+    }
+
+    [Fact]
+    public void A_members_handler_for_SIGTERM_runs_once()
+    {
+        RpalProcess host = _family.Run("--grace", "1", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done", "--", "sleep", "1000");
         host.AwaitOutput("ready");
-        int pid = RunningFamily.PidOf(host, "sh");
+        int pid = RunningFamily.PidOf(host, "sh   "), sleeper = RunningFamily.PidOf(host, "sleep");
         RunningFamily.Kill(host.Pid);
-        Assert.Contains("sh  | told", host.End().OutputLines);
-        Gone(pid);
+        Assert.Single(host.End().OutputLines, l => l.EndsWith("| told", StringComparison.Ordinal));
+        Gone(pid, sleeper);
     }
 
     [Fact]
     public void On_request_members_are_killed_with_their_host()
     {
-        RpalProcess host = _family.Run("--on-host-exit", "kill", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done");
-        host.AwaitOutput("ready");
-        int pid = RunningFamily.PidOf(host, "sh");
-        RunningFamily.Kill(host.Pid);
-        Assert.DoesNotContain("sh  | told", host.End().OutputLines);
-        Gone(pid);
+        Assert.DoesNotContain("sh  | told", OrphanedShell("--on-host-exit", "kill", "sh", "-c", "trap 'echo told' TERM; echo ready; while :; do read x </dev/null; done"));
     }
 
     [Fact]
@@ -98,6 +99,19 @@ public sealed class HostDeathTests : IDisposable
         Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
         Assert.Equal(0, _family.Ask("stop").ExitCode);
         Assert.Equal(128 + Signal.SIGTERM, host.End().ExitCode);
+    }
+
+    /// <summary>Kills the host of a shell that has said "ready", and waits for the shell's end.</summary>
+    /// <returns>The family's output.</returns>
+    private string[] OrphanedShell(params string[] arguments)
+    {
+        RpalProcess host = _family.Run(arguments);
+        host.AwaitOutput("ready");
+        int pid = RunningFamily.PidOf(host, "sh");
+        RunningFamily.Kill(host.Pid);
+        string[] lines = host.End().OutputLines;
+        Gone(pid);
+        return lines;
     }
 
     private static int KeeperOf(int host) => Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(n => int.TryParse(n, out _)).Select(int.Parse!).First(pid =>

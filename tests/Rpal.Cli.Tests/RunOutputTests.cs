@@ -97,7 +97,7 @@ public sealed class RunOutputTests
     [InlineData(34, "SIGRTMIN")]
     [InlineData(64, "SIGRTMIN+30")]
     [InlineData(99, "signal 99")]
-    public void Signals_have_names(int signal, string name) => Assert.Equal(name, ExitText.SignalName(signal));
+    public void Signals_have_names(int signal, string name) => Assert.Equal(name, SignalName.Of(signal));
 
     private static unsafe string ReadAll(int fd)
     {

@@ -7,9 +7,9 @@ public sealed class RunSignalTests
     private const string Stubborn = "trap '' TERM; trap 'echo interrupted' INT; echo ready; while :; do sleep 0.05; done";
 
     [Theory]
-    [InlineData(Signal.SIGTERM, "SIGTERM")]
-    [InlineData(Signal.SIGINT, "SIGINT")]
-    public void A_stop_is_forwarded_and_its_signal_is_the_exit_code(int signal, string name)
+    [InlineData(Signal.SIGTERM, "SIGTERM", "SIGTERM to rpal")]
+    [InlineData(Signal.SIGINT, "SIGINT", "the operator's Ctrl+C (SIGINT)")]
+    public void A_stop_is_forwarded_and_its_signal_is_the_exit_code(int signal, string name, string by)
     {
         using var rpal = new RpalProcess("run", "/bin/sleep", "100");
         rpal.AwaitError("sleep  started");
@@ -17,6 +17,7 @@ public sealed class RunSignalTests
         RpalProcess.Result r = rpal.End();
         Assert.Equal(128 + signal, r.ExitCode);
         Assert.Contains($"killed by {name}", r.ErrorLines[^1], StringComparison.Ordinal);
+        Assert.Contains($"rpal: sleep  stopped by {by}", r.ErrorLines);
     }
 
     [Fact]
@@ -37,6 +38,7 @@ public sealed class RunSignalTests
         RpalProcess.Result r = rpal.End();
         Assert.Equal(128 + Signal.SIGKILL, r.ExitCode);
         Assert.Contains("killed by SIGKILL", r.ErrorLines[^1], StringComparison.Ordinal);
+        Assert.Contains("rpal: sh  killed by rpal: it has not ended within 0.1 s", r.ErrorLines);
     }
 
     [Fact]
@@ -47,7 +49,9 @@ public sealed class RunSignalTests
         rpal.Send(Signal.SIGINT);
         rpal.AwaitOutput("interrupted");
         rpal.Send(Signal.SIGTERM);
-        Assert.Equal(128 + Signal.SIGKILL, rpal.End().ExitCode);
+        RpalProcess.Result r = rpal.End();
+        Assert.Equal(128 + Signal.SIGKILL, r.ExitCode);
+        Assert.Contains("rpal: sh  killed by a further SIGTERM to rpal", r.ErrorLines);
     }
 
     [Theory]

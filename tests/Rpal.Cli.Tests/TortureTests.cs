@@ -1,4 +1,7 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Rpal.Cli.Output;
+using Rpal.Cli.Torture;
 
 namespace Rpal.Cli.Tests;
 
@@ -19,6 +22,23 @@ public sealed class TortureTests
     {
         JsonElement figures = Torture("points", "--per-point", "1");
         Assert.All(figures.GetProperty("kills_at_points").EnumerateObject(), p => Assert.True(p.Value.GetInt32() == 1, $"{p.Name}: {figures}"));
+    }
+
+    [Theory]
+    [InlineData("""{"random":{"ok":true,"kills_callee":3,"kills_caller":4,"wrong_answers":0,"hangs":0,"crashes":0,"leaks":[]},"ok":true}""", "torture: 7 kills, 0 wrong answers, 0 hangs, 0 crashes, 0 leaks: passed")]
+    [InlineData("""{"random":{"ok":false,"kills_callee":3,"kills_caller":4,"wrong_answers":2,"hangs":0,"crashes":1,"leaks":["maps 1 -> 99"],"details":["a ended"]},"ok":false}""",
+        "torture: 7 kills, 2 wrong answers, 0 hangs, 1 crashes, 1 leaks: FAILED: 2 wrong answers; 1 crashes; 1 leaks")]
+    [InlineData("""{"random":{"ok":false,"problem":"The host of this phase gave no result: it died."},"ok":false}""",
+        "torture: 0 kills, 0 wrong answers, 0 hangs, 0 crashes, 0 leaks: FAILED: random: The host of this phase gave no result: it died.")]
+    [InlineData("""{"random":{"ok":false,"kills_callee":3,"points_missing":["claim","entry"]},"ok":false}""",
+        "torture: 3 kills, 0 wrong answers, 0 hangs, 0 crashes, 0 leaks: FAILED: random: points with too few kills: claim, entry")]
+    public void The_verdict_is_the_last_line_and_says_why(string figures, string verdict)
+    {
+        using var output = new StringWriter();
+        TortureView.Show(JsonNode.Parse(figures)!.AsObject(), ["random"], Tables.Console(output, colors: false));
+        Assert.Equal(verdict, output.ToString().TrimEnd().Split('\n')[^1]);
+        Assert.DoesNotContain("{", output.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("[", output.ToString(), StringComparison.Ordinal);
     }
 
     private static JsonElement Torture(string phase, params string[] options)

@@ -140,6 +140,13 @@ internal sealed class HostRun : IDisposable
         }
     }
 
+    /// <summary>Stops the family, and waits for the host's end.</summary>
+    public Task StopAsync()
+    {
+        Command("stop");
+        return EndAsync();
+    }
+
     /// <summary>That every process of this run is gone, soon.</summary>
     public async Task NobodyLeftAsync()
     {

@@ -12,8 +12,7 @@ public sealed class OrderTests : IDisposable
     {
         using var run = new HostRun(null, Sleeper("web") with { DependsOn = ["app"] }, Sleeper("app") with { DependsOn = ["store"] }, Sleeper("store"));
         await run.TimesAsync("started", "web", 1);
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Equal(["started store", "started app", "started web", "ended web", "ended app", "ended store"], run.Order("started", "ended"));
     }
 
@@ -23,8 +22,7 @@ public sealed class OrderTests : IDisposable
         string deaf = "trap '' TERM; echo ready; while :; do read x </dev/null; done";
         using var run = new HostRun(null, new MemberFile("deaf", "/bin/sh", "-c", deaf) { StopGrace = 0.2, DependsOn = ["last"] }, Sleeper("last"));
         await run.LineAsync("deaf", "ready");
-        run.Command("stop");
-        await run.EndAsync();
+        await run.StopAsync();
         Assert.Equal(["ended deaf", "ended last"], run.Order("ended"));
         Assert.Equal((9, 15), (run.Ended("deaf").Signal, run.Ended("last").Signal));
     }

@@ -129,13 +129,46 @@ public sealed class RefusalTests : IDisposable
     [InlineData("""{ "members": [] }""", "0 members")]
     [InlineData("""{ "members": [ { "name": "a", "command": "b" }, { "name": "a", "command": "b" } ] }""", "two members")]
     [InlineData("""{ "members": [ { "name": "a", "comand": "b" } ] }""", "comand")]
-    [InlineData("""[""", "line 1")]
+    [InlineData("""[""", "line 1, column 2: expected a value, or ], and the file ends")]
+    [InlineData("", "line 1, column 1: expected { \"members\": ... }, and the file ends")]
+    [InlineData("{ \"members\": [\n  { \"näme\": \"a\" \"command\": \"b\" } ] }", "line 2, column 17: expected a comma, or } for the end of the object, and there is '\"'")]
+    [InlineData("""{ "members": [ { name: "a" } ] }""", "line 1, column 18: expected a field's name in quotes, or }, and there is 'n'")]
+    [InlineData("""{ "members": [ { "name": a } ] }""", "column 26: expected a value behind the colon (a text is in quotes; without are true, false and null)")]
+    [InlineData("""{ "members" [] }""", "column 13: expected a colon behind the field's name")]
+    [InlineData("{ \"members\": [ { \"name\": \"a\n\" } ] }", "column 28: expected the closing quote of the text on the same line")]
+    [InlineData("""{ "members": [ 01 ] }""", "column 17: expected the end of the number")]
+    [InlineData("""{ "members": [ "\ud800" ] }""", "expected the two halves of a character")]
+    [InlineData("""{ "members": [ "\q" ] }""", "behind the backslash, and there is 'q'")]
+    [InlineData("""{ "members": [ /* ] }""", "column 16: expected */ behind the comment")]
+    [InlineData("""{ "members": [] } more""", "column 19: expected nothing more behind the closing bracket, and there is 'm'")]
+    [InlineData("""{ "members": [], "members": [] }""", "has the field \"members\" twice")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "command": "c" } ] }""", "member a has the field \"command\" twice")]
+    [InlineData("""{ "members": [ { "name": "a", "command": "b", "environment": { "X": "1", "X": "2" } } ] }""", "member a: \"environment\" has \"X\" twice")]
     public void A_wrong_family_file_is_refused_with_its_place(string json, string reason)
     {
         string file = _folder.File("family.json", json, executable: false);
         var refused = Assert.Throws<FormatException>(() => FamilyDefinition.Load(file));
         Assert.Contains(reason, refused.Message, StringComparison.Ordinal);
         Assert.Contains(file, refused.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", refused.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("Json", refused.Message.Replace(file, "", StringComparison.Ordinal), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_family_file_that_is_not_UTF8_or_too_deep_is_refused_with_its_place()
+    {
+        byte[] text = [.. "{ \"members\":\n \""u8, 0xff, .. "\" }"u8];
+        Assert.Contains("line 2, column 3: expected text in UTF-8, and there is the byte 0xff", Refused(text), StringComparison.Ordinal);
+        Assert.Contains("column 65: expected at most 64 brackets within each other", Refused(System.Text.Encoding.UTF8.GetBytes(new string('[', 100))), StringComparison.Ordinal);
+
+        string Refused(byte[] content) => Assert.Throws<FormatException>(() => FamilyDefinition.Load(_folder.File("family.json", content))).Message;
+    }
+
+    [Fact]
+    public void Comments_a_comma_at_the_end_and_a_byte_order_mark_are_fine()
+    {
+        byte[] text = [0xef, 0xbb, 0xbf, .. "/* one */ { // two\n \"members\": [ { \"name\": \"a\", \"command\": \"\\u00e4\\ud83d\\ude00\", \"stopGrace\": 1.5e0, }, ], } // three"u8];
+        Assert.Equal("ä😀", FamilyDefinition.Load(_folder.File("family.json", text)).Members[0].Command);
     }
 
     /// <summary>With a member before it that is running already.</summary>

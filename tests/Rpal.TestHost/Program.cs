@@ -78,8 +78,8 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
             case ["stop"]:
                 host.Stop(15);
                 break;
-            case ["quiet", var label, var running]:
-                events.Quiet(label, int.Parse(running));
+            case ["quiet", var label, var running, var mostDescriptors]:
+                events.Quiet(label, int.Parse(running), int.Parse(mostDescriptors));
                 break;
         }
     }

@@ -47,6 +47,13 @@ internal static class Check
         throw new ScenarioFailedException($"{what}: expected {typeof(T).Name}, nothing was thrown");
     }
 
+    /// <summary>An argument's exception names the parameter, the limit and what was found.</summary>
+    public static void Says(ArgumentException thrown, string parameter, string text)
+    {
+        Equal(parameter, thrown.ParamName);
+        That(thrown.Message.Contains(text, StringComparison.Ordinal), thrown.Message);
+    }
+
     public static void Error(RpalError expected, Action action) => Equal(expected, Throws<RpalException>(action).Error);
 
     /// <summary>Polls what another thread or process changes, for <see cref="Patience"/> at most.</summary>

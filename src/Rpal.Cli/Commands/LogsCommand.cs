@@ -15,8 +15,8 @@ internal static class LogsCommand
     {
         Option<int?> host = HostOption.Create();
         var members = new Argument<string[]>("members") { Description = "Only of these", HelpName = "NAME", Arity = ArgumentArity.ZeroOrMore };
-        var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new lines until the family ends" };
-        var tail = new Option<int>("--tail", "-n") { Description = "At most so many of the lines that the host still has (1 MiB a member)", HelpName = "N", DefaultValueFactory = _ => int.MaxValue };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new lines until the family ends; exits with 0 then" };
+        var tail = new Option<int?>("--tail", "-n") { Description = "At most so many of the lines that the host still has, 1 MiB a member (default: all of them)", HelpName = "N" };
         var json = new Option<bool>("--json") { Description = "One JSON object per line: time, member, stream, text" };
         var command = new Command("logs", "Shows what members wrote, with time (UTC) and name; what went to standard error goes there again.") { host, follow, tail, json, members };
         command.SetAction(parsed =>
@@ -30,7 +30,7 @@ internal static class LogsCommand
                 writer.ReaderGone += c.Dispose;
                 try
                 {
-                    c.Ask(new ControlRequest("logs") { Members = parsed.GetValue(members), Follow = parsed.GetValue(follow), Tail = parsed.GetValue(tail) }, line => Write(writer, line, asJson));
+                    c.Ask(new ControlRequest("logs") { Members = parsed.GetValue(members), Follow = parsed.GetValue(follow), Tail = parsed.GetValue(tail) ?? int.MaxValue }, line => Write(writer, line, asJson));
                 }
                 catch (Exception) when (Volatile.Read(ref readerGone))
                 {
@@ -38,6 +38,10 @@ internal static class LogsCommand
                 }
 
                 writer.Flush();
+                if (parsed.GetValue(follow) && !Volatile.Read(ref readerGone))
+                {
+                    Console.Error.WriteLine($"rpal: the family of host {c.Pid} has ended.");
+                }
             });
         });
         return command;

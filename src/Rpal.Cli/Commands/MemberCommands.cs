@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Rpal.Cli.Control;
-using Rpal.Cli.Output;
 using Rpal.Hosting.Control;
 using Rpal.Linux;
 
@@ -44,7 +43,7 @@ internal static class MemberCommands
             DefaultValueFactory = _ => Signal.SIGKILL,
             CustomParser = r =>
             {
-                if (ExitText.SignalNumber(r.Tokens[0].Value) is { } number)
+                if (SignalName.NumberOf(r.Tokens[0].Value) is { } number)
                 {
                     return number;
                 }

@@ -43,7 +43,7 @@ internal static class PsCommand
                 Markup.Escape(m.Name), Text(m.Pid), Text(m.Slot), State(m.State), m.UptimeSeconds is { } s ? ExitText.Describe(TimeSpan.FromSeconds(s)) : "", Text(m.Restarts),
                 m.MemoryBytes is { } bytes ? $"{bytes / 1048576.0:0.0} MiB" : "", Text(m.Threads), Seconds(m.Cpu?.Kernel),
                 .. timed ? [Seconds(m.Cpu?.Donated), Seconds(m.Cpu?.Received), Seconds(m.Cpu?.Corrected)] : Array.Empty<string>(),
-                m is { ExitCode: { } code, Signal: { } signal } ? ExitText.Describe(new Hosting.MemberExit(code, signal)) : ""]);
+                m is { ExitCode: { } code, Signal: { } signal } ? $"{new Hosting.MemberExit(code, signal)}" : ""]);
         }
 
         console.WriteLine($"host {status.HostPid}, up {ExitText.Describe(TimeSpan.FromSeconds(status.UptimeSeconds))}{(status.File is { } file ? $", {file}" : "")}, {status.SlotsFree} slots free");

@@ -60,7 +60,7 @@ internal static class RunCommand
         var trace = new Option<bool>("--trace-members") { Description = "Even a member killed by SIGKILL hands back what it borrowed; costs 10 to 70 us a signal" };
         var noPrefix = new Option<bool>("--no-prefix") { Description = "Do not put member names before their lines" };
         var noColor = new Option<bool>("--no-color") { Description = "No colours, even on a terminal (NO_COLOR does the same)" };
-        var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, ready, line, notice, ended, restarting, givenUp, summary" };
+        var json = new Option<bool>("--json") { Description = "One JSON object per event and line: started, ready, line, notice, action, ended, restarting, givenUp, summary" };
 
         var command = new Command(Name, "Runs programs as one family until all of them have ended. Exits as the first member that failed.")
         {
@@ -149,7 +149,7 @@ internal static class RunCommand
     {
         using var host = new FamilyHost(family, view, options);
         using var stop = new StopPolicy(host);
-        writer.ReaderGone += stop.Begin;
+        writer.ReaderGone += () => stop.Begin("rpal: nobody reads its output any more");
         try
         {
             FamilyResult result = await host.RunAsync().ConfigureAwait(false);

@@ -16,12 +16,17 @@ internal sealed class HostClient : IDisposable
     /// <summary>Longest line of an answer that is read: a status of 40 members and 256 services is far below.</summary>
     private const int LineBytesLimit = 4 << 20;
 
+    /// <summary>For each line of an answer; a follower of the logs waits for ever.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
     private readonly Socket _socket;
-    private readonly int _pid;
     private byte[] _buffer = new byte[65536];
     private int _start, _end;
 
-    private HostClient(Socket socket, int pid) => (_socket, _pid) = (socket, pid);
+    private HostClient(Socket socket, int pid) => (_socket, Pid) = (socket, pid);
+
+    /// <summary>The host.</summary>
+    public int Pid { get; }
 
     /// <param name="pid">The host, or null: the only one there is.</param>
     /// <exception cref="HostException">None, or several.</exception>
@@ -61,6 +66,7 @@ internal sealed class HostClient : IDisposable
                 throw new HostException(ExitCode.Usage, $"The request has {line.Length} bytes; at most {ControlJson.RequestBytesLimit}.");
             }
 
+            _socket.ReceiveTimeout = request.Follow ? 0 : (int)s_patience.TotalMilliseconds;
             _socket.Send(line);
             while (ReadLine() is { } bytes)
             {
@@ -71,15 +77,19 @@ internal sealed class HostClient : IDisposable
                 }
                 else
                 {
-                    return answer.Error is { } error ? throw new HostException(ExitCode.Usage, error) : answer;
+                    return answer.Error is { } error ? throw new HostException(answer.ExitCode ?? ExitCode.Usage, error) : answer;
                 }
             }
 
-            throw new HostException(ExitCode.Unavailable, $"Host {_pid} ended the conversation: it has ended, or you read too slowly.");
+            throw new HostException(ExitCode.Unavailable, $"Host {Pid} ended the conversation: it has ended, or you read too slowly.");
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.TimedOut or SocketError.WouldBlock)
+        {
+            throw new HostException(ExitCode.Unavailable, $"Host {Pid} does not answer within {s_patience.TotalSeconds} s: it is stopped, or it has no free descriptor to hear you (see prlimit --nofile --pid {Pid}).");
         }
         catch (Exception e) when (e is SocketException or JsonException)
         {
-            throw new HostException(ExitCode.Unavailable, $"Host {_pid}: {e.Message}");
+            throw new HostException(ExitCode.Unavailable, $"Host {Pid}: {e.Message}");
         }
     }
 

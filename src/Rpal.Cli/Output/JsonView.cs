@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 using Rpal.Hosting;
+using Rpal.Linux;
 
 namespace Rpal.Cli.Output;
 
@@ -13,6 +14,7 @@ namespace Rpal.Cli.Output;
 /// {"event":"line","member":"a","stream":"stdout","text":"..."}        bytes that are no UTF-8: also "base64", which is exact
 /// {"event":"ended","member":"a","exitCode":137,"signal":"SIGKILL","seconds":1.5}      signal: null when it exited
 /// {"event":"notice","member":"a","text":"..."}                         for the operator: a limit reached
+/// {"event":"action","member":"a","text":"stopped by rpal stop"}        what the host does to it, and for whom
 /// {"event":"ready","member":"a","seconds":0.4}                          its "ready" services are enabled
 /// {"event":"restarting","member":"a","delaySeconds":0.2,"attempt":2,"why":"exit code 1"}
 /// {"event":"givenUp","member":"a","why":"..."}                          it stays down
@@ -74,9 +76,13 @@ internal sealed class JsonView(OutputWriter writer) : IRunView
         End();
     }
 
-    public void Notice(string member, string text)
+    public void Notice(string member, string text) => Text("notice", member, text);
+
+    public void Acting(string member, string text) => Text("action", member, text);
+
+    private void Text(string name, string member, string text)
     {
-        using (Utf8JsonWriter json = Begin("notice"))
+        using (Utf8JsonWriter json = Begin(name))
         {
             json.WriteString("member", member);
             json.WriteString("text", text);
@@ -159,7 +165,7 @@ internal sealed class JsonView(OutputWriter writer) : IRunView
     {
         json.WriteString("member", member);
         json.WriteNumber("exitCode", exit.ExitCode);
-        json.WriteString("signal", exit.Signal == 0 ? null : ExitText.SignalName(exit.Signal));
+        json.WriteString("signal", exit.Signal == 0 ? null : SignalName.Of(exit.Signal));
         json.WriteNumber("seconds", Math.Round(ran.TotalSeconds, 6));
     }
 

@@ -53,10 +53,12 @@ internal sealed class TextView : IRunView
 
     public void Ended(string member, MemberExit exit, TimeSpan ran)
     {
-        Say($"{member.PadRight(_nameWidth)}  ended: {ExitText.Describe(exit)} after {ExitText.Describe(ran)}", exit.ExitCode == 0 ? Faint : Red);
+        Say($"{member.PadRight(_nameWidth)}  ended: {exit} after {ExitText.Describe(ran)}", exit.ExitCode == 0 ? Faint : Red);
     }
 
     public void Ready(string member, TimeSpan after) => Say($"{member.PadRight(_nameWidth)}  ready after {ExitText.Describe(after)}", Faint);
+
+    public void Acting(string member, string text) => Say($"{member.PadRight(_nameWidth)}  {text}", Faint);
 
     public void Restarting(string member, TimeSpan delay, int attempt, string why) =>
         Say($"{member.PadRight(_nameWidth)}  starts again in {delay.TotalSeconds:0.0##} s, attempt {attempt}: {why}", Faint);
@@ -68,7 +70,7 @@ internal sealed class TextView : IRunView
     public void Summary(FamilyResult result)
     {
         (string Name, string Exit, string Ran, bool Failed)[] rows =
-            [.. result.Members.OrderBy(m => Array.IndexOf(_names, m.Name)).Select(m => (m.Name, ExitText.Describe(m.Exit), ExitText.Describe(m.Ran), m.Exit.ExitCode != 0))];
+            [.. result.Members.OrderBy(m => Array.IndexOf(_names, m.Name)).Select(m => (m.Name, $"{m.Exit}", ExitText.Describe(m.Ran), m.Exit.ExitCode != 0))];
         if (rows.Length == 0)
         {
             return;                                              // stopped before the first was started

@@ -4,7 +4,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Rpal.Cli.Bench;
-using Spectre.Console;
 
 namespace Rpal.Cli.Torture;
 
@@ -65,7 +64,7 @@ internal static class TortureCommand
         }
         else
         {
-            Print(all, [.. phases.Select(p => p.Phase)]);
+            TortureView.Show(all, [.. phases.Select(p => p.Phase)], BenchConsole.Tables);
         }
 
         return ok ? 0 : 1;
@@ -84,25 +83,5 @@ internal static class TortureCommand
         await host.WaitForExitAsync().ConfigureAwait(false);
         result?.Remove("phase");
         return result?.DeepClone().AsObject();
-    }
-
-    private static void Print(JsonObject all, string[] phases)
-    {
-        Table table = new Table().AddColumn("figure");
-        foreach (string phase in phases)
-        {
-            table.AddColumn(new TableColumn(phase).RightAligned());
-        }
-
-        foreach (string figure in phases.SelectMany(p => all[p]!.AsObject().Select(f => f.Key)).Distinct().Where(f => f != "details"))
-        {
-            table.AddRow([figure, .. phases.Select(p => Markup.Escape(all[p]![figure]?.ToJsonString() ?? ""))]);
-        }
-
-        BenchConsole.Tables.Write(table);
-        foreach (JsonNode? detail in phases.SelectMany(p => all[p]!["details"]?.AsArray() ?? []))
-        {
-            Console.Out.WriteLine(detail!.GetValue<string>());
-        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using Rpal.Hosting;
+using Rpal.Hosting.Death;
 using Rpal.Linux;
 
 namespace Rpal.Cli.Torture;
@@ -189,7 +190,7 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
 
         lock (Lock)
         {
-            if (text.EndsWith("Restarting it.", StringComparison.Ordinal))
+            if (text.Contains(LostReceiver.Told, StringComparison.Ordinal))
             {
                 m.IsLost = true;
                 m.Permit(m.Permitted == Permitted.Nothing ? Permitted.Lost : m.Permitted);

@@ -50,6 +50,7 @@ internal static unsafe class TortureReport
             ["ok"] = ok,
             ["phase"] = options.Phase,
             ["seed"] = options.Seed,
+            ["trace"] = options.Trace,
             ["seconds"] = Math.Round(took.TotalSeconds, 1),
             ["kills_callee"] = family.KilledCallees,
             ["kills_caller"] = family.KilledCallers,
@@ -71,6 +72,7 @@ internal static unsafe class TortureReport
         if (options.Inject)
         {
             report["kills_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.Kills)));
+            report["points_missing"] = JsonSerializer.SerializeToNode(points.Missing());
             report["not_reached"] = new JsonObject(points.Results.Where(p => p.NotReached > 0).Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.NotReached)));
         }
 

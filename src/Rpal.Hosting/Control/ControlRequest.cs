@@ -9,7 +9,7 @@ namespace Rpal.Hosting.Control;
 /// {"op":"logs","members":["a"],"tail":10,"follow":true} {"line":{"utc":...,"member":"a","isError":false,"text":base64}} ... {"ok":true}
 /// {"op":"stop","member":"a"}                           {"ok":true}       without a member: the family
 /// {"op":"restart","member":"a","command":["x","y"]}    {"ok":true}       without a command: as the family file has it now
-/// {"op":"kill","member":"a","signal":15}               {"error":"..."}
+/// {"op":"kill","member":"a","signal":15}               {"error":"..."}      "exitCode":127 with it: what the program's start would have exited with
 /// </code></remarks>
 internal sealed record ControlRequest(string Op)
 {
@@ -55,6 +55,9 @@ internal sealed record ControlAnswer
     public bool? Ok { get; init; }
 
     public string? Error { get; init; }
+
+    /// <summary>With an error: what rpal exits with, when that is not the one for wrong usage.</summary>
+    public int? ExitCode { get; init; }
 
     public FamilyStatus? Status { get; init; }
 

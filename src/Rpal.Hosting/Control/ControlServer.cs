@@ -9,7 +9,11 @@ namespace Rpal.Hosting.Control;
 /// <summary>Answers other processes of the same user. A hostile or slow one costs a connection for a while, and members nothing.</summary>
 internal sealed class ControlServer : IDisposable
 {
-    private const int ConnectionLimit = 32;
+    /// <summary>At a time.</summary>
+    public const int ConnectionLimit = 32;
+
+    /// <summary>Between two looks at a connection that could not be accepted.</summary>
+    private static readonly TimeSpan s_acceptPause = TimeSpan.FromMilliseconds(250);
 
     /// <summary>For a request to arrive, and for each line of an answer to be taken.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
@@ -83,7 +87,7 @@ internal sealed class ControlServer : IDisposable
             }
             catch (SocketException)
             {
-                await Task.Delay(s_patience, _end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);     // out of descriptors, for example
+                await Task.Delay(s_acceptPause, _end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);     // out of descriptors, for example: it waits in the backlog
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
             {
@@ -169,7 +173,7 @@ internal sealed class ControlServer : IDisposable
             }
             catch (Exception e) when (e is not (SocketException or OperationCanceledException or ObjectDisposedException))
             {
-                answer = new ControlAnswer { Error = e.OneLine() };
+                answer = new ControlAnswer { Error = e.OneLine(), ExitCode = (e as MemberStartException)?.ExitCode };
             }
 
             await SendAsync(peer, answer).ConfigureAwait(false);

@@ -28,11 +28,11 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
     {
         if (member is null)
         {
-            supervisor.Stop(Signal.SIGTERM);
+            supervisor.Stop(Signal.SIGTERM, "rpal stop");
         }
         else
         {
-            supervisor.StopOne(supervisor.Find(member));
+            supervisor.StopOne(supervisor.Find(member), "rpal stop");
         }
 
         return true;
@@ -47,24 +47,28 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
             throw new InvalidOperationException($"{member} does not run: it is {Word(m)}.");
         }
 
-        m.Process!.Send(signal);
+        supervisor.SendOne(m, signal, "rpal kill");
         return true;
     });
 
     /// <summary>Replaces one member. The family file is read again, so that a new version in it takes effect.</summary>
+    /// <remarks>Its program is looked at before the old one is stopped. It may be gone when it is started: then that start fails like others.</remarks>
     /// <exception cref="FormatException">The file is wrong now; nothing has changed.</exception>
-    public Task ReplaceAsync(string member, IReadOnlyList<string>? command)
+    /// <exception cref="MemberStartException">The program cannot be started; nothing has changed.</exception>
+    public async Task ReplaceAsync(string member, IReadOnlyList<string>? command)
     {
         FamilyDefinition? now = reload is not null ? reload() : definition.File is { } file ? FamilyDefinition.Load(file) : null;
         MemberDefinition? replacement = now?.Members.FirstOrDefault(m => m.Name == member);
-        return thread.AskAsync(() =>
+        SupervisedMember m = await thread.AskAsync(() => supervisor.Find(member)).ConfigureAwait(false);
+        MemberDefinition old = await thread.AskAsync(() => m.Definition).ConfigureAwait(false);
+        MemberDefinition next = replacement is null ? old : replacement with { DependsOn = old.DependsOn };      // the order of starts is the family's, fixed when it began
+        next = command is [var program, ..] ? next with { Command = program, Arguments = [.. command.Skip(1)] } : next;
+        Member.Check(next);
+        _ = await thread.AskAsync(() =>
         {
-            SupervisedMember m = supervisor.Find(member);
-            MemberDefinition next = replacement is null ? m.Definition
-                : replacement with { DependsOn = m.Definition.DependsOn };      // the order of starts is the family's, fixed when it began
-            supervisor.Replace(m, command is [var program, ..] ? next with { Command = program, Arguments = [.. command.Skip(1)] } : next);
+            supervisor.Replace(m, next, "rpal restart");
             return true;
-        });
+        }).ConfigureAwait(false);
     }
 
     private static MemberStatus Describe(SupervisedMember m, long[] memory)

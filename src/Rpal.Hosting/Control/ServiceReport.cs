@@ -12,12 +12,7 @@ internal static unsafe class ServiceReport
     public static List<ServiceInfo> Read(Family family, Func<int, string?> memberOf)
     {
         Dictionary<nint, int> waiting = Waiting(family);
-        Dictionary<ulong, ulong> received = [];
-        foreach (Books.Row row in Books.All())
-        {
-            received[row.Registration] = received.GetValueOrDefault(row.Registration) + row.Cycles;
-        }
-
+        Dictionary<ulong, ulong> received = Books.ReceivedByAll();
         List<ServiceInfo> services = [];
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
         {

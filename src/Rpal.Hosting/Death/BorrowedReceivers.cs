@@ -6,7 +6,14 @@ namespace Rpal.Hosting.Death;
 /// <summary>A receiver whose context was lost with the kernel thread that executed it.</summary>
 /// <param name="Member">Index of the member whose receiver it was.</param>
 /// <param name="Service">Its service.</param>
-internal readonly record struct LostReceiver(int Member, string Service);
+internal readonly record struct LostReceiver(int Member, string Service)
+{
+    /// <summary>How every report of such a loss can be told from other notices.</summary>
+    public const string Told = "was killed inside a handler of its service";
+
+    /// <param name="killed">The member whose thread executed it.</param>
+    public string Describe(string killed) => $"{killed} {Told} {Service}: what that handler held is lost";
+}
 
 /// <summary>Gives back what a dying or dead member's kernel threads had borrowed: the receivers of others whose contexts they executed.</summary>
 /// <remarks>

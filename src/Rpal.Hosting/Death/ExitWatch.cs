@@ -26,22 +26,72 @@ internal sealed unsafe class ExitWatch
     private readonly Family _family;
     private readonly int _member, _pid;
     private readonly bool _forLife;
+    /// <summary>One a slot: its thread was started when the member attached, and waits. At the end there may be no descriptor to start one with.</summary>
+    private static readonly ExitWatch?[] s_standby = new ExitWatch?[FamilyLayout.MemberCapacity];
+
+    private readonly TaskCompletionSource<bool> _called = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _seized = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private ExitWatch(Family family, int member, int pid, bool forLife) => (_family, _member, _pid, _forLife) = (family, member, pid, forLife);
 
     /// <summary>Seizes the threads of a member that is about to end. Returns once no context can be lost any more.</summary>
     /// <returns>Whether it could: not without permission (ptrace(2)), not when somebody else traces it.</returns>
-    public static bool Begin(Family family, int member, int pid) => new ExitWatch(family, member, pid, forLife: false).Start();
+    public static bool Begin(Family family, int member, int pid)
+    {
+        ExitWatch? watch = Interlocked.Exchange(ref s_standby[member], null);
+        if (watch is null)
+        {
+            return new ExitWatch(family, member, pid, forLife: false).Start();     // a second announcement of the same end
+        }
+
+        watch._called.SetResult(true);
+        return watch._seized.Task.GetAwaiter().GetResult();
+    }
+
+    /// <summary>Has a thread wait for <see cref="Begin"/>, so that this can be done then whatever the host has run out of.</summary>
+    public static void StandBy(Family family, int member, int pid)
+    {
+        Dismiss(member);
+        var watch = new ExitWatch(family, member, pid, forLife: false);
+        if (watch.TryStart(() =>
+        {
+            if (watch._called.Task.GetAwaiter().GetResult())
+            {
+                watch.Run();
+            }
+        }))
+        {
+            s_standby[member] = watch;
+        }
+    }
+
+    /// <summary>The member's end has come in another way.</summary>
+    public static void Dismiss(int member)
+    {
+        if (Interlocked.Exchange(ref s_standby[member], null) is { } watch)
+        {
+            watch._called.SetResult(false);
+        }
+    }
 
     /// <summary>Seizes a member that was just started, with all threads that it will have.</summary>
     /// <returns>As <see cref="Begin"/>.</returns>
     public static bool BeginForLife(Family family, int member, int pid) => new ExitWatch(family, member, pid, forLife: true).Start();
 
-    private bool Start()
+    private bool Start() => TryStart(Run) && _seized.Task.GetAwaiter().GetResult();
+
+    /// <returns>False: the host is out of descriptors, memory or threads.</returns>
+    private bool TryStart(Action run)
     {
-        new Thread(Run) { IsBackground = true, Name = $"exit watch {_member}" }.Start();
-        return _seized.Task.GetAwaiter().GetResult();
+        try
+        {
+            new Thread(() => run()) { IsBackground = true, Name = $"watch {_member}" }.Start();
+            return true;
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
+        {
+            return false;
+        }
     }
 
     private void Run()

@@ -13,7 +13,7 @@ namespace Rpal.Hosting.Keeping;
 /// <remarks><code>
 /// host ── socket: members with their descriptors ──► keeper: waits, closes what belongs to ended members
 ///  ╳ killed: the socket ends                          answers every call with "continue": the kernel does it, outside the slots
-///      members get SIGTERM (parent death signal)      after each one's grace: SIGKILL to it and its group; ends with the last
+///                                                     SIGTERM to each, once; after its grace SIGKILL to it and its group; ends with the last
 /// </code>See ADR 0012.</remarks>
 public static unsafe class Keeper
 {
@@ -39,6 +39,11 @@ public static unsafe class Keeper
 
         s_prints = print;
         _ = Sys.Setsid();                                        // what is sent to the host's terminal or group is not for us
+        fixed (byte* name = "keeper"u8)
+        {
+            _ = Sys.Prctl(PrctlOp.SetName, (nint)name, 0, 0, 0);     // nor what is sent to all that are named as the host
+        }
+
         PosixSignalRegistration[] ignored = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP, PosixSignal.SIGQUIT }
             .Select(s => PosixSignalRegistration.Create(s, context => context.Cancel = true))];
         while (Watch(socket))
@@ -46,20 +51,32 @@ public static unsafe class Keeper
         }
 
         AnswerReceived();
-        long stopAt = policy == HostExitPolicy.Stop ? Environment.TickCount64 : long.MaxValue;
+        long stopAt = long.MaxValue;
         int before = s_wards.Count;
+        if (policy == HostExitPolicy.Stop)
+        {
+            stopAt = Tell();
+        }
+
         while (s_wards.Count > 0)
         {
             Serve(stopAt);
             if (s_wards.Count < before && stopAt == long.MaxValue)
             {
-                stopAt = Environment.TickCount64;                // one has ended, and nobody can tell its callers
-                s_wards.ForEach(w => w.Send(Signal.SIGTERM));
+                stopAt = Tell();                                 // one has ended, and nobody can tell its callers
             }
         }
 
         GC.KeepAlive(ignored);
         return 0;
+    }
+
+    /// <summary>SIGTERM to all, to their processes and not their groups. Nobody else sends it: one that the host was stopping just then is the only one to get it twice.</summary>
+    /// <returns>When their grace began.</returns>
+    private static long Tell()
+    {
+        s_wards.ForEach(w => w.Send(Signal.SIGTERM));
+        return Environment.TickCount64;
     }
 
     /// <returns>Whether the host lives.</returns>

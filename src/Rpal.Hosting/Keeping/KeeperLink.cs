@@ -49,7 +49,7 @@ internal sealed unsafe class KeeperLink : IDisposable
             {
                 if (!link._disposed)
                 {
-                    observer.Notice("rpal", "The keeper has ended: members that do not end by themselves would outlive this process if it is killed now.");
+                    observer.Notice("rpal", "The keeper has ended: members would outlive this process if it is killed now.");
                 }
             };
             return link;
@@ -75,7 +75,7 @@ internal sealed unsafe class KeeperLink : IDisposable
         nint r = Sys.SendDescriptors(_socket, message, descriptors);
         if (r < 0 && r != -(int)Errno.EPIPE)
         {
-            _observer.Notice(definition.Name, $"The keeper does not take it on ({ErrnoText.Describe((int)r)}): it gets a signal when rpal is killed, and nobody looks after it then.");
+            _observer.Notice(definition.Name, $"The keeper does not take it on ({ErrnoText.Describe((int)r)}): nobody tells it or looks after it when rpal is killed.");
         }
     }
 

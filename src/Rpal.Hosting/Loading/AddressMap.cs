@@ -4,34 +4,40 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Loading;
 
 /// <summary>What the kernel has mapped in this address space, read from /proc/self/maps.</summary>
-internal static class AddressMap
+internal static unsafe class AddressMap
 {
+    private static readonly Lock s_lock = new();
+    private static int s_maps = -1;
+
+    /// <summary>Opens it for good: what is asked later needs no descriptor any more. It stays the map of this address space.</summary>
+    /// <exception cref="IOException">/proc is not readable.</exception>
+    public static int KeepOpen()
+    {
+        lock (s_lock)
+        {
+            if (s_maps < 0)
+            {
+                int maps = Sys.Open("/proc/self/maps", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
+                s_maps = maps >= 0 ? maps : throw new IOException($"/proc/self/maps: {ErrnoText.Describe(maps)}.");
+            }
+
+            return s_maps;
+        }
+    }
+
     /// <summary>Adds the mappings that touch a range, in order of their addresses.</summary>
     /// <returns>How many were looked at: since Linux 6.11 those of the range, before that everything below its end.</returns>
     /// <exception cref="IOException">/proc is not readable.</exception>
     public static int Read(long start, long end, List<(long Start, long End)> into)
     {
-        int maps = Sys.Open("/proc/self/maps", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
-        if (maps < 0)
+        int maps = KeepOpen(), looked = 0, r = 0;
+        for (long at = start; at < end && (r = Sys.ProcmapQuery(maps, at, out long from, out long to)) == 0 && from < end; at = to)
         {
-            throw new IOException($"/proc/self/maps: {ErrnoText.Describe(maps)}.");
+            into.Add((from, to));
+            looked++;
         }
 
-        try
-        {
-            int looked = 0, r = 0;
-            for (long at = start; at < end && (r = Sys.ProcmapQuery(maps, at, out long from, out long to)) == 0 && from < end; at = to)
-            {
-                into.Add((from, to));
-                looked++;
-            }
-
-            return r is 0 || r == -(int)Errno.ENOENT ? looked + 1 : ReadText(start, end, into);
-        }
-        finally
-        {
-            _ = Sys.Close(maps);
-        }
+        return r is 0 || r == -(int)Errno.ENOENT ? looked + 1 : ReadText(start, end, into);
     }
 
     /// <summary>The same from the file's text, which always begins with the lowest address.</summary>
@@ -66,11 +72,17 @@ internal static class AddressMap
     {
         const int bufferBytes = 64 << 10;
         byte[] buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(bufferBytes);
-        using FileStream maps = new("/proc/self/maps", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-        int lines = 0;
-        for (int n; (n = maps.Read(buffer)) > 0;)
+        int maps = KeepOpen(), lines = 0;
+        lock (s_lock)                                            // the kernel goes on where the last read of the descriptor ended, else it begins at the lowest address
         {
-            lines += buffer.AsSpan(0, n).Count((byte)'\n');
+            fixed (byte* p = buffer)
+            {
+                nint n;
+                for (long at = 0; (n = Sys.Pread(maps, p, (nuint)buffer.Length, at)) > 0; at += n)
+                {
+                    lines += buffer.AsSpan(0, (int)n).Count((byte)'\n');
+                }
+            }
         }
 
         System.Buffers.ArrayPool<byte>.Shared.Return(buffer);

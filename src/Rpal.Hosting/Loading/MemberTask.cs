@@ -105,7 +105,7 @@ internal static unsafe class MemberTask
 
             throw new MemberStartException(125, block->Word == SpawnBlock.Failed
                 ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}."
-                : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (ended by {info.Status}).");
+                : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (and was ended: {MemberExit.Of(info)}).");
         }
     }
 

@@ -13,9 +13,14 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
     /// <exception cref="MemberStartException">It cannot be started, for whatever reason; nothing of it is left.</exception>
     public Member Start(MemberDefinition definition, out Task lines)
     {
+        HostDescriptors.RequireForStart(definition.Name);
         try
         {
             return StartWithPipes(definition, out lines);
+        }
+        catch (Exception) when (HostDescriptors.Shortage($"{definition.Name}: its start failed for want of descriptors in the host") is { } shortage)
+        {
+            throw new MemberStartException(125, shortage);       // they were used up meanwhile
         }
         catch (Exception e) when (e is not MemberStartException)
         {

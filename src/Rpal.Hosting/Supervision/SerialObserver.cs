@@ -21,6 +21,8 @@ internal sealed class SerialObserver(IFamilyObserver observer) : IFamilyObserver
 
     public void Ready(string member, TimeSpan after) => Tell(o => o.Ready(member, after));
 
+    public void Acting(string member, string text) => Tell(o => o.Acting(member, text));
+
     public void Restarting(string member, TimeSpan delay, int attempt, string why) => Tell(o => o.Restarting(member, delay, attempt, why));
 
     public void GivenUp(string member, string why) => Tell(o => o.GivenUp(member, why));

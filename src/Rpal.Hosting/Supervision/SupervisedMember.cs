@@ -112,11 +112,21 @@ internal sealed class SupervisedMember(MemberDefinition definition, MemberStarte
     }
 
     /// <summary>Starting, Ready ► Stopping. Already Stopping: only what comes after it changes.</summary>
-    public void Stop(int signal, TimeSpan grace, AfterStop after, string? reason)
+    /// <param name="signal">What its process gets.</param>
+    /// <param name="grace">Until SIGKILL.</param>
+    /// <param name="after">What comes after its end.</param>
+    /// <param name="reason">Why, for whoever is told that it is started again; null: by its end.</param>
+    /// <param name="told">For the observer, on whose behalf; null: it was told already.</param>
+    public void Stop(int signal, TimeSpan grace, AfterStop after, string? reason, string? told = null)
     {
         if (!IsRunning)
         {
             throw Unexpected();
+        }
+
+        if (told is not null)
+        {
+            observer.Acting(Name, told);
         }
 
         (After, Reason) = (after, reason ?? Reason);
@@ -132,6 +142,7 @@ internal sealed class SupervisedMember(MemberDefinition definition, MemberStarte
         {
             if (generation == Generation && Phase == MemberPhase.Stopping)
             {
+                observer.Acting(Name, $"killed by rpal: it has not ended within {grace.TotalSeconds:0.###} s");
                 Process.Send(Signal.SIGKILL);
             }
         });
@@ -142,10 +153,17 @@ internal sealed class SupervisedMember(MemberDefinition definition, MemberStarte
     public void MarkNotReadyInTime() => NotReadyInTime = true;
 
     /// <summary>Its process has ended, or could not be started ► BackingOff; Waiting after the delay.</summary>
-    public void BackOff(TimeSpan delay, string why, Action proceed)
+    /// <param name="delay">Until then.</param>
+    /// <param name="why">For the observer; null: it was told when the process was stopped.</param>
+    /// <param name="proceed">After the delay.</param>
+    public void BackOff(TimeSpan delay, string? why, Action proceed)
     {
         Phase = MemberPhase.BackingOff;
-        observer.Restarting(Name, delay, Row, why);
+        if (why is not null)
+        {
+            observer.Restarting(Name, delay, Row, why);
+        }
+
         int generation = Generation, row = Row;
         thread.PostAfter(delay, () =>
         {

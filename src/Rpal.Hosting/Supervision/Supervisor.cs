@@ -21,6 +21,7 @@ internal sealed class Supervisor
     private readonly TaskCompletionSource<FamilyResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private MemberStartException? _refusal;
     private int _stopSignal;
+    private string _stoppedBy = "";
     private int _pendingSignal;
     private bool _willDecide;
 
@@ -98,7 +99,7 @@ internal sealed class Supervisor
                 m.BecomeReady();
                 return true;
             case MemberPhase.Starting or MemberPhase.Ready when _stopSignal != 0 && !_members.Exists(o => o.IsRunning && o.Definition.DependsOn.Contains(m.Name)):
-                m.Stop(_stopSignal, m.Definition.StopGrace ?? _grace, AfterStop.StayDown, null);
+                m.Stop(_stopSignal, m.Definition.StopGrace ?? _grace, AfterStop.StayDown, null, $"stopped by {_stoppedBy}");
                 return true;
             default:
                 return false;
@@ -137,7 +138,7 @@ internal sealed class Supervisor
         {
             _refusal ??= e;
             Down(m, null);
-            Kill();
+            Kill($"rpal: {m.Name} cannot be started");
             return;
         }
 
@@ -188,7 +189,7 @@ internal sealed class Supervisor
         }
         else
         {
-            m.BackOff(RestartDelay ?? Backoff.Delay(m.Row), why, Decide);
+            m.BackOff(RestartDelay ?? Backoff.Delay(m.Row), m.After == AfterStop.StartAgainLost && why == m.Reason ? null : why, Decide);
         }
     }
 
@@ -233,18 +234,22 @@ internal sealed class Supervisor
     }
 
     /// <summary>Stops all, those first on which no other depends; a member's grace begins when its turn comes.</summary>
-    public void Stop(int signal)
+    /// <param name="signal">What they get.</param>
+    /// <param name="by">Who wants it, for the observer.</param>
+    public void Stop(int signal, string by)
     {
-        _stopSignal = _stopSignal == 0 ? signal : _stopSignal;
+        (_stopSignal, _stoppedBy) = _stopSignal == 0 ? (signal, by) : (_stopSignal, _stoppedBy);
         Decide();
     }
 
     /// <summary>Kills all, now.</summary>
-    public void Kill()
+    /// <param name="by">Who wants it, for the observer.</param>
+    public void Kill(string by)
     {
-        _stopSignal = _stopSignal == 0 ? Signal.SIGKILL : _stopSignal;
+        (_stopSignal, _stoppedBy) = _stopSignal == 0 ? (Signal.SIGKILL, by) : (_stopSignal, _stoppedBy);
         foreach (SupervisedMember m in _members.Where(m => m.IsRunning))
         {
+            _observer.Acting(m.Name, $"killed by {by}");
             m.Process!.Send(Signal.SIGKILL);
         }
 
@@ -252,22 +257,31 @@ internal sealed class Supervisor
     }
 
     /// <summary>A signal to all that run and to those still being started; it changes nobody's state.</summary>
-    public void Send(int signal)
+    /// <param name="signal">What they get.</param>
+    /// <param name="by">Who wants it, for the observer.</param>
+    public void Send(int signal, string by)
     {
         _pendingSignal = _members.Exists(m => m.Generation == 0) ? signal : 0;
         foreach (SupervisedMember m in _members.Where(m => m.IsRunning))
         {
-            m.Process!.Send(signal);
+            SendOne(m, signal, by);
         }
     }
 
+    /// <summary>A signal to one that runs.</summary>
+    public void SendOne(SupervisedMember m, int signal, string by)
+    {
+        _observer.Acting(m.Name, $"sent {SignalName.Of(signal)} by {by}");
+        m.Process!.Send(signal);
+    }
+
     /// <summary>Stops one; it stays down.</summary>
-    public void StopOne(SupervisedMember m)
+    public void StopOne(SupervisedMember m, string by)
     {
         if (m.IsRunning)
         {
             m.MarkStoppedByName();
-            m.Stop(Signal.SIGTERM, m.Definition.StopGrace ?? _grace, AfterStop.StayDown, null);
+            m.Stop(Signal.SIGTERM, m.Definition.StopGrace ?? _grace, AfterStop.StayDown, null, $"stopped by {by}");
         }
         else if (!m.IsDown)
         {
@@ -278,16 +292,19 @@ internal sealed class Supervisor
     }
 
     /// <summary>Starts one anew, in another slot, while the others go on calling. With a definition: that one from now on.</summary>
-    public void Replace(SupervisedMember m, MemberDefinition? definition)
+    /// <exception cref="MemberStartException">There are no descriptors for it: the one that runs goes on.</exception>
+    public void Replace(SupervisedMember m, MemberDefinition? definition, string by)
     {
+        HostDescriptors.RequireForStart(m.Name);
         TimeSpan grace = m.Definition.StopGrace ?? _grace;
         m.Definition = definition ?? m.Definition;
         if (m.IsRunning)
         {
-            m.Stop(Signal.SIGTERM, grace, AfterStop.StartAgain, null);
+            m.Stop(Signal.SIGTERM, grace, AfterStop.StartAgain, null, $"restart requested by {by}");
         }
         else
         {
+            _observer.Acting(m.Name, $"start requested by {by}");
             m.StartNewRow();
             m.Wait();
         }
@@ -296,11 +313,14 @@ internal sealed class Supervisor
     }
 
     /// <summary>Starts one anew whatever its policy, because it cannot go on as it is. Bounded by its limit.</summary>
-    public void RestartLost(SupervisedMember m, string reason)
+    /// <param name="m">The member.</param>
+    /// <param name="reason">What it lost.</param>
+    /// <param name="remedy">What would have avoided that: a sentence, or nothing.</param>
+    public void RestartLost(SupervisedMember m, string reason, string remedy = "")
     {
         if (m.Phase is MemberPhase.Starting or MemberPhase.Ready)
         {
-            _observer.Notice(m.Name, $"{reason}. Restarting it.");
+            _observer.Notice(m.Name, $"{reason}, so {m.Name} is restarted. {remedy}".TrimEnd());
             TimeSpan own = m.Definition.StopGrace ?? _grace;
             m.Stop(Signal.SIGTERM, own < s_lostGrace ? own : s_lostGrace, AfterStop.StartAgainLost, reason);
             Decide();
@@ -312,7 +332,7 @@ internal sealed class Supervisor
     {
         if (_members.Find(m => m.IsRunning && m.Process!.Index == slot && m.Process.Generation == generation) is { } m)
         {
-            RestartLost(m, reason);
+            RestartLost(m, reason, _family.TraceMembers ? "" : "rpal run --trace-members avoids this.");
         }
     }
 

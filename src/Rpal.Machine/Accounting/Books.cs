@@ -73,6 +73,18 @@ internal static unsafe class Books
     /// <summary>Cycles that a registered service received, from all members.</summary>
     public static ulong ReceivedBy(ulong registration) => Sum(All().Where(r => r.Registration == registration));
 
+    /// <summary>Cycles that every service ever received, from all members, by its registration.</summary>
+    public static Dictionary<ulong, ulong> ReceivedByAll()
+    {
+        Dictionary<ulong, ulong> received = [];
+        foreach (Row row in All())
+        {
+            received[row.Registration] = received.GetValueOrDefault(row.Registration) + row.Cycles;
+        }
+
+        return received;
+    }
+
     /// <summary>Cycles of all rows.</summary>
     public static ulong Sum(IEnumerable<Row> rows) => rows.Aggregate(0ul, static (sum, r) => sum + r.Cycles);
 

@@ -96,12 +96,19 @@ internal static class Basics
         RemoteCallException full = Check.Throws<RemoteCallException>(() => work.Call(Methods.Echo, new byte[10], new byte[9], out _, Calls.Soon));
         Check.Equal("System.ArgumentException", full.RemoteType);
         using var limit = new CancellationTokenSource(100);
-        Check.Throws<OperationCanceledException>(() => RpalConnection.ConnectAsync("work", 12345, limit.Token).GetAwaiter().GetResult());
-        Check.Throws<OperationCanceledException>(() => RpalConnection.ConnectAsync("nobody", limit.Token).GetAwaiter().GetResult());
-        Check.Error(RpalError.NameTaken, () => RpalService.Register("work"));
+        OperationCanceledException cancelled = Check.Throws<OperationCanceledException>(() => RpalConnection.ConnectAsync("work", 12345, limit.Token).GetAwaiter().GetResult());
+        Check.Equal("Cancelled while waiting for service 'work': one of that name is enabled, with another key.", cancelled.Message);
+        Check.Equal(limit.Token, cancelled.CancellationToken);
+        cancelled = Check.Throws<OperationCanceledException>(() => RpalConnection.ConnectAsync("nobody", limit.Token).GetAwaiter().GetResult());
+        Check.Equal("Cancelled while waiting for service 'nobody': no member has registered it.", cancelled.Message);
+        RpalException taken = Check.Throws<RpalException>(() => RpalService.Register("work"));
+        Check.Equal(RpalError.NameTaken, taken.Error);
+        Check.That(taken.Message.Contains("in this family, by member 'work', process ", StringComparison.Ordinal), taken.Message);
 
         RpalService own = RpalService.Register("own", new ServiceOptions { Receivers = 1, Key = 77 });
         Check.Equal(77UL, own.Key);
+        taken = Check.Throws<RpalException>(() => RpalService.Register("own"));
+        Check.That(taken.Message.Contains("in this family, by this process itself.", StringComparison.Ordinal), taken.Message);
         own.Handle<long, long>(1, static (in q, ref a) => a = q + 1);
         own.Enable();
         RpalConnection keyed = RpalConnection.ConnectAsync("own", 77).GetAwaiter().GetResult();
@@ -126,19 +133,27 @@ internal static class Basics
     private static void Limits()
     {
         Check.Throws<ArgumentException>(() => RpalService.Register(""));
-        Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register(new string('n', RpalService.NameBytesLimit + 1)));
+        ArgumentOutOfRangeException wrong = Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register(new string('n', RpalService.NameBytesLimit + 1)));
+        Check.Says(wrong, "name", "1 to 96 bytes in UTF-8 (RpalService.NameBytesLimit), and this one has 97.");
+        wrong = Check.Throws<ArgumentOutOfRangeException>(() => RpalConnection.ConnectAsync(new string('n', RpalService.NameBytesLimit + 1)).GetAwaiter().GetResult());
+        Check.Says(wrong, "service", "(RpalService.NameBytesLimit), and this one has 97.");
         Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register(new string('ä', RpalService.NameBytesLimit / 2 + 1)));
         Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register("r", new ServiceOptions { Receivers = 0 }));
-        Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register("r", new ServiceOptions { Receivers = ServiceOptions.ReceiversLimit + 1 }));
+        wrong = Check.Throws<ArgumentOutOfRangeException>(() => RpalService.Register("r", new ServiceOptions { Receivers = ServiceOptions.ReceiversLimit + 1 }));
+        Check.Says(wrong, "options", "ServiceOptions.Receivers takes 1 to 64 (ServiceOptions.ReceiversLimit), and is 65.");
         Check.Equal(64, ServiceOptions.ReceiversLimit);
         Check.Throws<ArgumentException>(() => RpalConnection.ConnectAsync("").GetAwaiter().GetResult());
-        Check.Throws<ArgumentOutOfRangeException>(() => Deadline.After(-1));
+        Check.Says(Check.Throws<ArgumentOutOfRangeException>(() => Deadline.After(-1)), "milliseconds", "0 or more milliseconds, and this is -1.");
+        Check.Says(Check.Throws<ArgumentOutOfRangeException>(() => Deadline.After(double.NaN)), "milliseconds", "NaN");
+        Check.Says(Check.Throws<ArgumentOutOfRangeException>(() => Deadline.After(TimeSpan.FromSeconds(-1))), "time", "-00:00:01");
+        Check.Says(Check.Throws<ArgumentOutOfRangeException>(() => Deadline.At(TimeSpan.FromSeconds(-1))), "fromNow", "-00:00:01");
 
         string longest = new('ä', RpalService.NameBytesLimit / 2);
         Check.Equal(RpalService.NameBytesLimit, Encoding.UTF8.GetByteCount(longest));
         RpalService most = RpalService.Register(longest, new ServiceOptions { Receivers = ServiceOptions.ReceiversLimit });
         Check.Throws<ArgumentOutOfRangeException>(() => most.Handle(-1, static (_, ref _) => { }));
-        Check.Throws<ArgumentOutOfRangeException>(() => most.Handle(RpalService.MethodLimit + 1, static (_, ref _) => { }));
+        wrong = Check.Throws<ArgumentOutOfRangeException>(() => most.Handle(RpalService.MethodLimit + 1, static (_, ref _) => { }));
+        Check.Says(wrong, "method", $"0 to {RpalService.MethodLimit} (RpalService.MethodLimit), and this one is {RpalService.MethodLimit + 1}.");
         most.Handle(RpalService.MethodLimit, static (q, ref a) => a.Write(q));
         most.Enable();
         byte[] answer = new byte[1];

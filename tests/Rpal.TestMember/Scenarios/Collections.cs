@@ -62,7 +62,7 @@ internal static class Collections
         {
             while (!Volatile.Read(ref stop))
             {
-                StandardService.Allocate(3000);
+                CollectorDeeds.Allocate(3000);
                 GC.Collect(0);
                 Thread.Yield();
             }
@@ -75,7 +75,7 @@ internal static class Collections
             {
                 work.CheckChecksum((t << 20) + i);
                 Check.Equal(Expected(500), work.Do(Deed.Allocate, 500));
-                Check.Equal(Expected(500), StandardService.Allocate(500));
+                Check.Equal(Expected(500), CollectorDeeds.Allocate(500));
                 work.Do(Deed.CollectYoung);
                 if (i % 8 == 0 && t == 0)
                 {
@@ -114,7 +114,7 @@ internal static class Collections
         {
             work.CheckChecksum(i);
             Check.Equal(Expected(100), work.Do(Deed.Allocate, 100));
-            Check.Equal(Expected(100), StandardService.Allocate(100));
+            Check.Equal(Expected(100), CollectorDeeds.Allocate(100));
             if (i % 50 == 0)
             {
                 GC.Collect();

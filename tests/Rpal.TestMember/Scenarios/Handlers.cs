@@ -46,7 +46,7 @@ internal static class Handlers
             Check.Equal("as told", e.RemoteMessage);
             Check.That(e.RemoteStack.Contains("StandardService", StringComparison.Ordinal), e.RemoteStack);
             Check.That(e.Message.Contains("work", StringComparison.Ordinal), e.Message);
-            Check.That(e.ToString().Contains("StandardService.Do", StringComparison.Ordinal), e.ToString());
+            Check.That(e.ToString().Contains("Deeds.Do", StringComparison.Ordinal), e.ToString());
 
             e = Thrown(Deed.ThrowHuge);
             Check.Equal("System.InvalidOperationException", e.RemoteType);
