@@ -9,6 +9,8 @@ namespace Rpal.Memory;
 internal enum KillPoint
 {
     None = 0,
+
+    // 1 to 19: block pools. 21 to 39: owned buffers. 41 to 59: semaphores.
 }
 
 internal static class KillPoints
