@@ -186,6 +186,8 @@ internal sealed unsafe class CallerRole
         }
 
         _calleeIncarnations[callee] = a.Incarnation;
+        Volatile.Write(ref TortureArena.Callee(_arena, callee)->WorkedIncarnation, a.Incarnation);
+        Volatile.Write(ref TortureArena.Caller(_arena, _self)->WorkedIncarnation, _incarnation);
         if (problem is not null)
         {
             Wrong(problem);

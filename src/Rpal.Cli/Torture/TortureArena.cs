@@ -43,6 +43,18 @@ internal unsafe struct TortureArena
 
     public static CallPlace* Call(TortureArena* arena, int caller, int thread) => (CallPlace*)((byte*)arena + CallsOffset) + caller * ThreadCapacity + thread;
 
+    /// <summary>What the warm-up counted does not count. While nobody calls.</summary>
+    public static void ClearFigures(TortureArena* arena)
+    {
+        for (int i = 0; i < GroupCapacity * ThreadCapacity; i++)
+        {
+            CallPlace* place = Call(arena, i / ThreadCapacity, i % ThreadCapacity);
+            *place = new CallPlace { Wrong = place->Wrong };      // but a wrong answer is one
+        }
+
+        Volatile.Write(ref arena->Samples, 0);
+    }
+
     /// <summary>Microseconds from a kill until a sender inside was told.</summary>
     public static void AddSample(TortureArena* arena, long ns)
     {
@@ -103,6 +115,9 @@ internal struct MemberPlace
 
     /// <summary>Services that were registered, enabled and closed again.</summary>
     [FieldOffset(88)] public ulong Churned;
+
+    /// <summary>The last process that was called, or was answered: written by its callers, and by itself.</summary>
+    [FieldOffset(96)] public ulong WorkedIncarnation;
 }
 
 /// <summary>One calling thread over all its processes: the call that it is in, and its counts.</summary>

@@ -6,7 +6,12 @@ namespace Rpal.Cli.Torture;
 /// <summary>The figures of one phase.</summary>
 internal static unsafe class TortureReport
 {
-    public static JsonObject Of(TortureArena* arena, TortureFamily family, SignalStorm storm, PointKiller points, Baseline before, Baseline after, TimeSpan took, TortureOptions options)
+    /// <summary>Far above what is promised (10 ms, p99): a machine with busy CPUs must not fail a correct run.</summary>
+    private static readonly TimeSpan s_peerDiedLimit = TimeSpan.FromSeconds(2);
+
+    private static string[] Doubt(bool isThere, string what) => isThere ? [what] : [];
+
+    public static JsonObject Of(TortureArena* arena, TortureFamily family, SignalStorm storm, RandomKiller killer, PointKiller points, Baseline before, Baseline after, TimeSpan took, TortureOptions options)
     {
         Dictionary<string, ulong> sums = [];
         void Add(string name, ulong value) => sums[name] = sums.GetValueOrDefault(name) + value;
@@ -44,7 +49,17 @@ internal static unsafe class TortureReport
         uint[] samples = TortureArena.SamplesOf(arena);
         Array.Sort(samples);
         double At(double share) => samples.Length == 0 ? 0 : samples[(int)Math.Min(samples.Length - 1, samples.Length * share)] / 1000.0;
-        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && !points.Missing().Any() && !(options.Trace && family.LostReceivers > 0);
+        long unaccounted = (long)sums["calls"] - (long)outcomes;
+        string[] doubts =
+        [
+            .. Doubt(family.KilledCallees + family.KilledCallers == 0, "nobody was killed"),
+            .. Doubt(sums["answered"] < (ulong)(family.KilledCallees + family.KilledCallers), "fewer answers than kills: members were killed before they worked"),
+            .. Doubt(unaccounted < 0 || unaccounted > family.KilledCallers * TortureOptions.Threads, $"{unaccounted} calls without an outcome, of {family.KilledCallers} killed callers"),
+            .. Doubt(At(0.99) > s_peerDiedLimit.TotalMilliseconds, $"PeerDied came after {At(0.99)} ms (p99)"),
+            .. Doubt(options.Trace && family.LostReceivers > 0, $"{family.LostReceivers} receivers lost although members were traced"),
+            .. Doubt(points.Missing().Any(), $"points with too few kills: {string.Join(", ", points.Missing())}"),
+        ];
+        bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && doubts.Length == 0;
         JsonObject report = new()
         {
             ["ok"] = ok,
@@ -59,7 +74,8 @@ internal static unsafe class TortureReport
             ["crashes"] = family.Crashes.Count,
             ["lost_receivers"] = family.LostReceivers,
             ["restarts"] = family.Restarts,
-            ["unaccounted"] = (long)sums["calls"] - (long)outcomes,
+            ["kills_under_load"] = options.Inject ? family.KilledCallees + family.KilledCallers : killer.KillsUnderLoad,
+            ["unaccounted"] = unaccounted,
             ["longest_call_ms"] = longest / 1e6,
             ["peer_died_ms"] = new JsonObject { ["count"] = samples.Length, ["p50"] = At(0.5), ["p99"] = At(0.99), ["max"] = At(1) },
             ["signals_sent"] = storm.Sent,
@@ -72,10 +88,13 @@ internal static unsafe class TortureReport
         if (options.Inject)
         {
             report["kills_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.Kills)));
+            report["callers_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p[Victim.Caller])));
+            report["their_callees_at_points"] = new JsonObject(points.Results.Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p[Victim.Peer])));
             report["points_missing"] = JsonSerializer.SerializeToNode(points.Missing());
             report["not_reached"] = new JsonObject(points.Results.Where(p => p.NotReached > 0).Select(p => KeyValuePair.Create(p.Point, (JsonNode?)p.NotReached)));
         }
 
+        report["doubts"] = JsonSerializer.SerializeToNode(doubts);
         report["leaks"] = JsonSerializer.SerializeToNode(leaks);
         report["before"] = JsonSerializer.SerializeToNode(before);
         report["after"] = JsonSerializer.SerializeToNode(after);
