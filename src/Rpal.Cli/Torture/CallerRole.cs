@@ -209,7 +209,7 @@ internal sealed unsafe class CallerRole
         }
         else if (known != 0 && known == Volatile.Read(ref peer->MayDie) && began < killed && killed < now)
         {
-            TortureArena.AddSample(_arena, now - killed);
+            TortureArena.AddSample(_arena, now - killed, deed);
         }
 
         _connections[callee] = null;
