@@ -230,6 +230,8 @@ internal sealed unsafe class Member
 
     private void AwaitExit()
     {
+        const long sliceNs = 100_000;
+        _ = Sys.SchedSetSlice(sliceNs);                           // callers of a dead member wait for this thread, while others compute
         DeathReport report = AwaitEnd();
         SlotReturn.Await(_family, Index, report);
         _reclaimed.SetResult();

@@ -71,6 +71,7 @@ internal static class SyscallNumber
     public const long Getcpu = 309;
     public const long ProcessVmReadv = 310;
     public const long ProcessVmWritev = 311;
+    public const long SchedSetattr = 314;
     public const long Seccomp = 317;
     public const long Getrandom = 318;
     public const long MemfdCreate = 319;

@@ -186,6 +186,8 @@ internal sealed unsafe class CallerRole
         }
 
         _calleeIncarnations[callee] = a.Incarnation;
+        Volatile.Write(ref TortureArena.Callee(_arena, callee)->WorkedIncarnation, a.Incarnation);
+        Volatile.Write(ref TortureArena.Caller(_arena, _self)->WorkedIncarnation, _incarnation);
         if (problem is not null)
         {
             Wrong(problem);
@@ -207,7 +209,7 @@ internal sealed unsafe class CallerRole
         }
         else if (known != 0 && known == Volatile.Read(ref peer->MayDie) && began < killed && killed < now)
         {
-            TortureArena.AddSample(_arena, now - killed);
+            TortureArena.AddSample(_arena, now - killed, deed);
         }
 
         _connections[callee] = null;

@@ -6,7 +6,7 @@ using Rpal.Machine.Emit;
 namespace Rpal.Cli.Torture;
 
 /// <summary>Kills from outside, at random instants: a callee, a caller, a callee, ...</summary>
-internal sealed class RandomKiller(TortureFamily family, ulong seed)
+internal sealed unsafe class RandomKiller(TortureFamily family, ulong seed)
 {
     /// <summary>The longest from a kill to the next.</summary>
     private const int LongestPauseMs = 150;
@@ -39,28 +39,62 @@ internal sealed class RandomKiller(TortureFamily family, ulong seed)
         lock (family.Lock)
         {
             bool starting = _random.Next(StartingShare) == 0;
-            TortureMember[] some = [.. family.Members.Where(m => m.IsCallee == callee && m.Pid != 0 && m.Permitted == Permitted.Nothing && (starting || m.IsReady))];
+            TortureMember[] some = [.. family.Members.Where(m => m.IsCallee == callee && m.Pid != 0 && m.Permitted == Permitted.Nothing && (starting || (m.IsReady && HasWorked(m))))];
             if (some.Length == 0)
             {
                 return false;
             }
 
-            some[_random.Next(some.Length)].Kill();
+            TortureMember victim = some[_random.Next(some.Length)];
+            KillsUnderLoad += HasWorked(victim) ? 1 : 0;
+            victim.Kill();
             return true;
         }
     }
+
+    /// <summary>Kills of members that had made calls, or answered some, in that process.</summary>
+    public int KillsUnderLoad { get; set; }
+
+    private static bool HasWorked(TortureMember m) => Volatile.Read(ref m.Place->WorkedIncarnation) == m.Incarnation;
+}
+
+/// <summary>Who dies when a member comes to a point.</summary>
+internal enum Victim
+{
+    /// <summary>The caller, whose kernel thread is there.</summary>
+    Caller,
+
+    /// <summary>The callee, whose context the caller's kernel thread executes there, or is about to.</summary>
+    Peer,
+
+    /// <summary>A callee whose own kernel thread is there: at home, or as the sender of a nested call.</summary>
+    Callee,
 }
 
 /// <summary>What became of the kills at one point.</summary>
 internal sealed record PointResult(string Point)
 {
-    public int Callees { get; set; }
+    /// <summary>Tries to meet a peer at a point before it is taken for one where there is none.</summary>
+    private const int PeerTries = 8;
 
-    public int Callers { get; set; }
+    private readonly int[] _kills = new int[3];
 
     public int NotReached { get; set; }
 
-    public int Kills => Callees + Callers;
+    public int PeersNotReached { get; set; }
+
+    /// <summary>At home and asleep there is no context of another, and of the second claim (of another receiver, after the first was not ready) the machine code does not tell.</summary>
+    public bool HasPeer => !IsHome && Point is not ("wait_reply" or "reclaim_won" or "reclaim_owned") && (PeersNotReached < PeerTries || this[Victim.Peer] > 0);
+
+    public bool IsHome => Point.StartsWith("park", StringComparison.Ordinal) || Point.StartsWith("home", StringComparison.Ordinal);
+
+    public int this[Victim victim]
+    {
+        get => _kills[(int)victim];
+        set => _kills[(int)victim] = value;
+    }
+
+    public int Kills => _kills.Sum();
 }
 
 /// <summary>Kills at the numbered points of the machine code: a member kills itself where the header's word says.</summary>
@@ -68,8 +102,8 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
 {
     private static readonly TimeSpan s_reachLimit = TimeSpan.FromSeconds(5);
 
-    /// <summary>One try in so many has a callee die as the sender of a nested call.</summary>
-    private const int OtherRoleShare = 4;
+    /// <summary>Of five kills at a point two meet the caller, two its callee, one a callee that calls.</summary>
+    private static readonly Victim[] s_turns = [Victim.Caller, Victim.Peer, Victim.Caller, Victim.Peer, Victim.Callee];
 
     private readonly Random _random = TortureMessage.RandomOf(options.Seed, 2);
 
@@ -81,11 +115,16 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
     /// <summary>Points with fewer kills than wanted.</summary>
     public IEnumerable<string> Missing() => Results.Where(r => r.Kills < options.PerPoint).Select(r => r.Point);
 
+    /// <summary>All points there are.</summary>
+    public static IEnumerable<string> Names() => NumbersOf(MachineCode.Assemble(inject: true)).Select(p => p.Name);
+
+    private static IEnumerable<(string Name, int Number)> NumbersOf(MachineCode code) =>
+        [.. code.Points.Select((p, i) => (p, i)), .. code.KillPoints.Select((p, i) => (p, FamilyHeader.PointCapacity + i))];
+
     public void Run(Action<double> progress)
     {
-        MachineCode code = Family.GetOrCreate().Code;
-        List<(string Name, int Number)> points = [.. code.Points.Select((p, i) => (p, i)), .. code.KillPoints.Select((p, i) => (p, FamilyHeader.PointCapacity + i))];
-        points = options.OnlyPoint.Length == 0 ? points : [.. points.Where(p => options.OnlyPoint.Split(',').Contains(p.Name))];
+        string[] only = options.OnlyPoint.Split(',', StringSplitOptions.RemoveEmptyEntries);
+        List<(string Name, int Number)> points = [.. NumbersOf(Family.GetOrCreate().Code).Where(p => only.Length == 0 || only.Contains(p.Name))];
         Results.AddRange(points.Select(p => new PointResult(p.Name)));
         for (int round = 0; round < TriesPerKill * options.PerPoint && Missing().Any(); round++)
         {
@@ -103,46 +142,54 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
 
     private void KillAt(string name, int number, PointResult result, int round)
     {
-        bool home = name.StartsWith("park", StringComparison.Ordinal) || name.StartsWith("home", StringComparison.Ordinal);
-        bool callee = home || round % OtherRoleShare == OtherRoleShare - 1;
-        TortureMember m = Arm(number, callee);
-        if (!Await(m))
+        Victim victim = result.IsHome ? Victim.Callee : s_turns[round % s_turns.Length];
+        victim = victim == Victim.Peer && !result.HasPeer ? Victim.Caller : victim;
+        if (Arm(number, victim) is not { } m)
         {
-            result.NotReached++;
+            return;
         }
-        else if (callee)
+
+        if (Await(m))
         {
-            result.Callees++;
+            result[victim]++;
+        }
+        else if (victim == Victim.Peer)
+        {
+            result.PeersNotReached++;
         }
         else
         {
-            result.Callers++;
+            result.NotReached++;
         }
     }
 
-    private TortureMember Arm(int number, bool callee)
+    /// <returns>Who is to die.</returns>
+    private TortureMember? Arm(int number, Victim victim)
     {
-        while (!family.Failed)
+        for (; !family.Failed; Pace.BetweenLooks())
         {
             lock (family.Lock)
             {
-                TortureMember[] some = [.. family.Members.Where(m => m.IsCallee == callee && m.IsReady)];
-                if (some.Length > 0)
+                TortureMember? where = Any(victim == Victim.Callee), dies = victim == Victim.Peer ? Any(callee: true) : where;
+                if (where is not null && dies is not null)
                 {
-                    TortureMember m = some[_random.Next(some.Length)];
-                    m.Permit(Permitted.Kill);
-                    Volatile.Write(ref FamilyHeader.At->KillWord, (uint)(m.Slot + 1 << FamilyHeader.KillWordMemberShift | number + 1));
-                    return m;
+                    dies.Permit(Permitted.Kill);
+                    Volatile.Write(ref FamilyHeader.At->KillWord, FamilyHeader.KillWordOf(where.Slot, number, dies == where ? -1 : dies.Slot));
+                    return dies;
                 }
             }
-
-            Pace.BetweenLooks();
         }
 
-        return family.Members[0];
+        return null;
     }
 
-    /// <returns>Whether it killed itself; if not, it is no longer asked to.</returns>
+    private TortureMember? Any(bool callee)
+    {
+        TortureMember[] some = [.. family.Members.Where(m => m.IsCallee == callee && m.IsReady)];
+        return some.Length == 0 ? null : some[_random.Next(some.Length)];
+    }
+
+    /// <returns>Whether it was killed; if not, it no longer will be.</returns>
     private bool Await(TortureMember m)
     {
         for (long begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < s_reachLimit && !family.Failed; Pace.BetweenLooks())
@@ -158,7 +205,7 @@ internal sealed unsafe class PointKiller(TortureFamily family, TortureOptions op
             uint word = Volatile.Read(ref FamilyHeader.At->KillWord);
             if (word != 0 && Interlocked.CompareExchange(ref FamilyHeader.At->KillWord, 0, word) == word)
             {
-                m.Permitted = m.Permitted == Permitted.Kill ? Permitted.Nothing : m.Permitted;
+                m.Spare();
                 return false;
             }
 

@@ -10,7 +10,7 @@ namespace Rpal.Cli.Torture;
 ///    256 member places, 128 bytes each: callees first, callers from 16 on
 ///   8192 call places, 256 bytes each: caller * 8 + thread
 ///  65536 wrong texts, 512 bytes each
-/// 131072 PeerDied samples, microseconds u32
+/// 131072 PeerDied samples u32: microseconds, deed from bit 26 on
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct TortureArena
@@ -18,6 +18,8 @@ internal unsafe struct TortureArena
     public const int GroupCapacity = 16, ThreadCapacity = 8, TextCapacity = 32, TextBytes = 512, SampleCapacity = 1 << 17;
     public const int MembersOffset = 256, CallsOffset = 8192, TextsOffset = 65536, SamplesOffset = 131072;
     public const int SizeBytes = SamplesOffset + SampleCapacity * sizeof(uint);
+
+    private const int SampleDeedShift = 26, SampleMask = (1 << SampleDeedShift) - 1;
 
     /// <summary>Members end.</summary>
     [FieldOffset(0)] public uint Stop;
@@ -43,18 +45,31 @@ internal unsafe struct TortureArena
 
     public static CallPlace* Call(TortureArena* arena, int caller, int thread) => (CallPlace*)((byte*)arena + CallsOffset) + caller * ThreadCapacity + thread;
 
-    /// <summary>Microseconds from a kill until a sender inside was told.</summary>
-    public static void AddSample(TortureArena* arena, long ns)
+    /// <summary>What the warm-up counted does not count. While nobody calls.</summary>
+    public static void ClearFigures(TortureArena* arena)
+    {
+        for (int i = 0; i < GroupCapacity * ThreadCapacity; i++)
+        {
+            CallPlace* place = Call(arena, i / ThreadCapacity, i % ThreadCapacity);
+            *place = new CallPlace { Wrong = place->Wrong };      // but a wrong answer is one
+        }
+
+        Volatile.Write(ref arena->Samples, 0);
+    }
+
+    /// <summary>Microseconds from a kill until a sender inside was told, and above them what was being done for it.</summary>
+    public static void AddSample(TortureArena* arena, long ns, Deed deed)
     {
         ulong i = Interlocked.Increment(ref arena->Samples) - 1;
         if (i < SampleCapacity)
         {
-            ((uint*)((byte*)arena + SamplesOffset))[i] = (uint)Math.Clamp(ns / 1000, 0, uint.MaxValue);
+            ((uint*)((byte*)arena + SamplesOffset))[i] = (uint)deed << SampleDeedShift | (uint)Math.Clamp(ns / 1000, 0, SampleMask);
         }
     }
 
-    public static uint[] SamplesOf(TortureArena* arena) =>
-        new ReadOnlySpan<uint>((byte*)arena + SamplesOffset, (int)Math.Min(Volatile.Read(ref arena->Samples), SampleCapacity)).ToArray();
+    public static (Deed Deed, double Ms)[] SamplesOf(TortureArena* arena) =>
+        [.. new ReadOnlySpan<uint>((byte*)arena + SamplesOffset, (int)Math.Min(Volatile.Read(ref arena->Samples), SampleCapacity)).ToArray()
+            .Select(s => ((Deed)(s >> SampleDeedShift), (s & SampleMask) / 1000.0))];
 
     /// <summary>Says what was wrong; the first ones are kept.</summary>
     public static void Wrong(TortureArena* arena, string text)
@@ -103,6 +118,9 @@ internal struct MemberPlace
 
     /// <summary>Services that were registered, enabled and closed again.</summary>
     [FieldOffset(88)] public ulong Churned;
+
+    /// <summary>The last process that was called, or was answered: written by its callers, and by itself.</summary>
+    [FieldOffset(96)] public ulong WorkedIncarnation;
 }
 
 /// <summary>One calling thread over all its processes: the call that it is in, and its counts.</summary>

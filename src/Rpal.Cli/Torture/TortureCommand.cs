@@ -10,6 +10,9 @@ namespace Rpal.Cli.Torture;
 /// <summary><c>rpal torture</c>: kills members at random instants and at every numbered point, and looks for wrong answers, hangs, crashes and leaks.</summary>
 internal static class TortureCommand
 {
+    /// <summary>A week.</summary>
+    private const double SecondsLimit = 604_800;
+
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     public static Command Create()
@@ -34,6 +37,29 @@ internal static class TortureCommand
                 }
             });
         }
+
+        perPoint.Validators.Add(r =>
+        {
+            if (r.GetValueOrDefault<int>() < 1)
+            {
+                r.AddError("--per-point: 1 or more.");
+            }
+        });
+        seconds.Validators.Add(r =>
+        {
+            if (r.GetValueOrDefault<double>() is not (>= 1 and <= SecondsLimit))
+            {
+                r.AddError($"--seconds: 1 to {SecondsLimit}.");
+            }
+        });
+        point.Validators.Add(r =>
+        {
+            string[] known = [.. PointKiller.Names()], unknown = [.. (r.GetValueOrDefault<string>() ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries).Except(known)];
+            if (unknown.Length > 0)
+            {
+                r.AddError($"--point: there is no {string.Join(", ", unknown)}. Points: {string.Join(' ', known)}.");
+            }
+        });
 
         var command = new Command("torture", "Kill processes that call each other, again and again, and look for wrong answers, hangs, crashes and leaks.") { seconds, seed, kills, perPoint, point, callers, callees, trace, json };
         command.SetAction(parsed =>

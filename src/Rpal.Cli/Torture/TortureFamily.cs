@@ -56,6 +56,16 @@ internal sealed unsafe class TortureFamily : IFamilyObserver, IDisposable
     /// <summary>Something happened that no run may go on after.</summary>
     public bool Failed => _crashes.Count > 0 || _hangs.Count > 0;
 
+    /// <summary>What the warm-up counted does not count.</summary>
+    public void ClearFigures()
+    {
+        lock (Lock)
+        {
+            (KilledCallees, KilledCallers, LostReceivers, Restarts) = (0, 0, 0, 0);
+            TortureArena.ClearFigures(_arena);
+        }
+    }
+
     public void Start() => _run = _host.RunAsync();
 
     public void Hang(string what)

@@ -71,6 +71,16 @@ internal sealed unsafe class TortureMember(string name, bool isCallee, int index
         Volatile.Write(ref Place->MayDie, Incarnation);
     }
 
+    /// <summary>It was to kill itself, or to be killed, at a point, and did not come there.</summary>
+    public void Spare()
+    {
+        if (Permitted == Permitted.Kill)
+        {
+            Permitted = Permitted.Nothing;
+            Volatile.Write(ref Place->MayDie, Incarnation - 1);
+        }
+    }
+
     public void Ended()
     {
         Pid = 0;

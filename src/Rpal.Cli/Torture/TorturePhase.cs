@@ -40,9 +40,11 @@ internal static unsafe class TorturePhase
 
         AwaitReady(family);
         family.StopMembers();
-        _ = TortureReport.Of(arena, family, storm, points, Baseline.Take(), default, default, options).ToJsonString();     // its code is loaded
+        _ = TortureReport.Of(arena, family, storm, killer, points, Baseline.Take(), default, default, options).ToJsonString();     // its code is loaded
         PeerProtocol.Progress(0);
         Baseline before = Baseline.Take();
+        family.ClearFigures();
+        killer.KillsUnderLoad = 0;
         family.StartMembers();
         AwaitReady(family);
         long begin = Stopwatch.GetTimestamp();
@@ -63,7 +65,7 @@ internal static unsafe class TorturePhase
         Baseline after = Baseline.Take();
         string? dump = after.FreeSlots < before.FreeSlots || after.Services > before.Services ? watch.Dump() : null;
         family.End();
-        JsonObject report = TortureReport.Of(arena, family, storm, points, before, after, took, options);
+        JsonObject report = TortureReport.Of(arena, family, storm, killer, points, before, after, took, options);
         if (dump is not null)
         {
             report["details"]!.AsArray().Add(dump);

@@ -8,7 +8,7 @@ namespace Rpal.Cli.Torture;
 internal static class TortureView
 {
     /// <summary>Figures that are said below the table or in a row of their own.</summary>
-    private static readonly string[] s_apart = ["ok", "details", "problem", "leaks"];
+    private static readonly string[] s_apart = ["ok", "details", "problem", "leaks", "doubts"];
 
     /// <param name="all">An object per phase.</param>
     /// <param name="phases">Their names, in order.</param>
@@ -55,8 +55,7 @@ internal static class TortureView
         [
             .. faults.Where(f => f.Count > 0).Select(f => $"{f.Count} {f.What}"),
             .. phases.Where(p => all[p]!["problem"] is not null).Select(p => $"{p}: {all[p]!["problem"]}"),
-            .. phases.Where(p => all[p]!["points_missing"] is JsonArray { Count: > 0 }).Select(p => $"{p}: points with too few kills: {Text(all[p]!["points_missing"])}"),
-            .. phases.Where(p => (bool?)all[p]!["trace"] == true && Number(all[p]!["lost_receivers"]) > 0).Select(p => $"{p}: {all[p]!["lost_receivers"]} receivers lost although members were traced"),
+            .. phases.SelectMany(p => Texts(all[p]!["doubts"]).Select(d => $"{p}: {d}")),
         ];
         return (false, $"{told}: FAILED: {(why.Length > 0 ? string.Join("; ", why) : "see above")}");
 

@@ -8,7 +8,8 @@ namespace Rpal.Hosting.Supervision;
 /// The runtime opens a pipe for every thread it starts, and two descriptors for every assembly. At RLIMIT_NOFILE a thread's start is an
 /// OutOfMemoryException, and in the thread pool's own code nobody catches it: the process ends, and with it the family. So the pool
 /// has a fixed size from the beginning (its threads must never block for long), the timers' thread runs, and assemblies are loaded that are used later only.
-/// A host that keeps idle pool threads for ever says so in its runtimeconfig.json: System.Threading.ThreadPool.ThreadsToKeepAlive = -1.
+/// The pool belongs to the whole program. Only one that is a host and nothing else, as rpal is, has it so: it says
+/// System.Threading.ThreadPool.ThreadsToKeepAlive = -1 in its runtimeconfig.json, without which idle threads would end and start again.
 /// </remarks>
 internal static class Readiness
 {
@@ -30,12 +31,11 @@ internal static class Readiness
     {
         try
         {
-            if (ThreadPool.SetMinThreads(PoolThreads, PoolThreads))
+            if (AppContext.GetData("System.Threading.ThreadPool.ThreadsToKeepAlive")?.ToString() == "-1")
             {
-                _ = ThreadPool.SetMaxThreads(PoolThreads, PoolThreads);
+                FixPool();
             }
 
-            StartPool();
             new Timer(static _ => { }, null, TimeSpan.FromHours(1), Timeout.InfiniteTimeSpan).Dispose();     // its thread starts with the first that is due at some time
             AddressMap.KeepOpen();
             LoadAssemblies();
@@ -49,8 +49,13 @@ internal static class Readiness
         HostDescriptors.RequireFor(members);
     }
 
-    private static void StartPool()
+    private static void FixPool()
     {
+        if (ThreadPool.SetMinThreads(PoolThreads, PoolThreads))
+        {
+            _ = ThreadPool.SetMaxThreads(PoolThreads, PoolThreads);
+        }
+
         using var all = new CountdownEvent(PoolThreads);
         Task.WaitAll(Enumerable.Range(0, PoolThreads).Select(i => Task.Run(() =>
         {

@@ -29,9 +29,15 @@ internal unsafe struct FamilyHeader
     [FieldOffset(RoutinesOffset)] public fixed long Routines[32];
     [FieldOffset(InjectSignalOffset)] public uint InjectSignal;
 
-    /// <summary>Injection builds: (member + 1) &lt;&lt; shift | (point + 1), kill points from <see cref="PointCapacity"/> on; whoever of that member passes the point next kills its process there and zeroes this.</summary>
+    /// <summary>
+    /// Injection builds: (victim + 1) &lt;&lt; 24 | (member + 1) &lt;&lt; 16 | (point + 1), kill points from <see cref="PointCapacity"/> on. Whoever of that member passes the point next
+    /// zeroes this and kills there: its own process, or, with a victim, that of the receiver whose context it executes or is about to, if that is the victim's; then it goes on.
+    /// </summary>
     [FieldOffset(KillWordOffset)] public uint KillWord;
-    public const byte KillWordMemberShift = 16;
+    public const byte KillWordMemberShift = 16, KillWordVictimShift = 24;
+
+    /// <summary>A <see cref="KillWord"/>. A point without a receiver (at home, asleep) never meets a victim.</summary>
+    public static uint KillWordOf(int member, int point, int victim = -1) => (uint)(victim + 1 << KillWordVictimShift | member + 1 << KillWordMemberShift | point + 1);
     [FieldOffset(PointHitsOffset)] public fixed uint PointHits[PointCapacity];
 
     [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];

@@ -77,7 +77,7 @@ internal sealed partial class Emitter
         c.lea(rax, __[L("entry_retry")]);
         c.mov(__[r14 + Rip], rax);                               // before the block says so: who finds a dead thread here believes the block
         EmitBackToSender();
-        KillPoint("rolled_back");
+        KillPoint("rolled_back", hasReceiver: true);
         EmitReady(rbp, "call_rolled_back");
         c.jmp(L("look_again"));
 
@@ -93,7 +93,7 @@ internal sealed partial class Emitter
         c.lea(rax, __[L("exit_end")]);
         c.mov(__[r14 + Rip], rax);
         EmitBackToSender();
-        KillPoint("rolled_forward");
+        KillPoint("rolled_forward", hasReceiver: true);
         c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);
         c.jmp(L("look_again"));
     }
@@ -133,7 +133,7 @@ internal sealed partial class Emitter
     private void EmitLazySwitch()
     {
         Here("lazy_switch");
-        KillPoint("lazy_begin");
+        KillPoint("lazy_begin", hasReceiver: true);
         c.inc(__qword_ptr[rbp + ReceiverBlock.LazyOffset]);
         EmitResumeClock("lazy_resumed");                         // this kernel thread may have slept here
         c.mov(rsi, __[r14 + SignalFrame.FpRegs]);
@@ -169,9 +169,9 @@ internal sealed partial class Emitter
         c.jne(L("lazy_frame_ready"));
         c.dec(__qword_ptr[r10 + Rip]);
         Here("lazy_frame_ready");
-        KillPoint("lazy_copied");
+        KillPoint("lazy_copied", hasReceiver: true);
         c.mov(__[rbp + ReceiverBlock.FrameOffset], r10);         // from here the context survives this thread
-        KillPoint("lazy_framed");
+        KillPoint("lazy_framed", hasReceiver: true);
 
         EmitIsSynchronous("lazy_synchronous");
         c.inc(__qword_ptr[rbp + ReceiverBlock.LazySignalsOffset]);
@@ -184,7 +184,7 @@ internal sealed partial class Emitter
         Here("lazy_no_requeue");
 
         EmitBackToSender();                                      // r8 = sender
-        KillPoint("lazy_peeled");
+        KillPoint("lazy_peeled", hasReceiver: true);
         EmitBookedAtSwitch();
         c.mov(eax, __dword_ptr[r8 + ThreadBlock.ReplyOffset]);
         c.and(eax, ~3);
@@ -213,19 +213,19 @@ internal sealed partial class Emitter
         // SYNC pending-gone: this exchange, then the look at the state, pairs with the host's store of Gone, then its look at Pending.
         c.mov(rax, rbx);
         c.xchg(__[rbp + ReceiverBlock.PendingOffset], rax);
-        KillPoint("lazy_pending");
+        KillPoint("lazy_pending", hasReceiver: true);
         c.mov(rax, __[rbp + ReceiverBlock.HomeOffset]);
         c.mov(rax, __[rax + ThreadBlock.MemberOffset]);
         c.cmp(__dword_ptr[rax + MemberBlock.StateOffset], (int)MemberState.Running);
         c.jne(L("lazy_gone"));
 
         c.mov(__dword_ptr[rbp + ReceiverBlock.StateOffset], (int)ReceiverState.Own);
-        KillPoint("lazy_own");
+        KillPoint("lazy_own", hasReceiver: true);
         c.mov(eax, (int)ReceiverBlock.WakeNow);                  // from here the receiver's kernel thread may run on its stack
         c.xchg(__[rbp + ReceiverBlock.WakeOffset], eax);
         c.cmp(eax, (int)ReceiverBlock.WakeAsleep);
         c.jne(L("lazy_wait"));
-        KillPoint("lazy_woken");
+        KillPoint("lazy_woken", hasReceiver: true);
         c.lea(rdi, __[rbp + ReceiverBlock.WakeOffset]);
         FutexWake(1);
         Here("lazy_wait");

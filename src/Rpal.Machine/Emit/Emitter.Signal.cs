@@ -8,6 +8,9 @@ namespace Rpal.Machine.Emit;
 internal sealed partial class Emitter
 {
     private const int SigInfoCode = SignalFrame.SiCode, SigInfoSyscall = SignalFrame.SiSyscall;
+    /// <summary>Member and point of a <see cref="FamilyHeader.KillWord"/>.</summary>
+    private const int KillWordPlace = (1 << FamilyHeader.KillWordVictimShift) - 1;
+
     private const int Rip = SignalFrame.Rip, Rsp = SignalFrame.Rsp, Rax = SignalFrame.Rax, Rsi = SignalFrame.Rsi;
     private const int SaNodefer = 0x40000000;
 
@@ -232,9 +235,22 @@ internal sealed partial class Emitter
         c.mov(rax, __[rbx + ThreadBlock.MemberOffset]);
         EmitKillWord(eax, rax, ecx);
         LoadHeader(rdx);
-        c.cmp(__dword_ptr[rdx + FamilyHeader.KillWordOffset], eax);
+        c.mov(edx, __dword_ptr[rdx + FamilyHeader.KillWordOffset]);
+        c.mov(esi, edx);
+        c.and(esi, KillWordPlace);
+        c.cmp(esi, eax);
         c.jne(L("injection_is_signal"));
+        c.shr(edx, FamilyHeader.KillWordVictimShift);
+        c.jne(L("injection_kills_peer"));
         EmitKill();
+        Here("injection_kills_peer");
+        c.mov(rsi, __[r14 + Rsi]);                               // up to the handler the receiver is there, behind it in rbx
+        c.cmp(ecx, _points.IndexOf("handler_left"));
+        c.cmovae(rsi, __[r14 + SignalFrame.Rbx]);
+        c.cmp(ecx, _points.IndexOf("nested_ready"));
+        c.ja(L("injection_is_signal"));
+        EmitKillPeer("injection_is_signal");
+        c.jmp(L("signal_return"));
         Here("injection_is_signal");
         c.mov(eax, __dword_ptr[rbx + ThreadBlock.InjectCountdownOffset]);
         c.test(eax, eax);
@@ -269,27 +285,58 @@ internal sealed partial class Emitter
     /// A point where injection builds can kill the process, in the trampolines and at home: the context that dies there is not continued,
     /// so it may push. Not in the ranges that the trampolines know by their stack pointer. Numbered from <see cref="FamilyHeader.PointCapacity"/> on.
     /// </summary>
-    private void KillPoint(string name)
+    /// <param name="name">Its name.</param>
+    /// <param name="hasReceiver">Whether rbp is the receiver whose context is in hand.</param>
+    private void KillPoint(string name, bool hasReceiver = false)
     {
         if (_inject)
         {
+            AssemblerRegister64[] kept = [rax, rcx, rdx, rsi, rdi, r11];
             c.pushfq();
-            c.push(rax);
-            c.push(rcx);
+            Array.ForEach(kept, c.push);
             c.mov(rax, Gs(ThreadBlock.MemberOffset));
             c.mov(ecx, FamilyHeader.PointCapacity + _killPoints.Count);
             EmitKillWord(eax, rax, ecx);
             c.mov(rcx, FamilyLayout.FamilyBase);
-            c.cmp(__dword_ptr[rcx + FamilyHeader.KillWordOffset], eax);
+            c.mov(edx, __dword_ptr[rcx + FamilyHeader.KillWordOffset]);
+            c.mov(ecx, edx);
+            c.and(ecx, KillWordPlace);
+            c.cmp(ecx, eax);
             c.jne(L(name + ".on"));
+            c.shr(edx, FamilyHeader.KillWordVictimShift);
+            c.jne(L(hasReceiver ? name + ".peer" : name + ".on"));
             EmitKill();
+            if (hasReceiver)
+            {
+                Here(name + ".peer");
+                c.mov(rsi, rbp);
+                EmitKillPeer(name + ".on");
+            }
+
             Here(name + ".on");
-            c.pop(rcx);
-            c.pop(rax);
+            Array.ForEach([.. kept.Reverse()], c.pop);
             c.popfq();
         }
 
         _killPoints.Add(name);
+    }
+
+    /// <summary>rsi: a receiver, or 0. edx: a victim + 1. Kills the receiver's process if that is the victim, and goes on. Keeps rbx, rbp and r8 to r15 but r11.</summary>
+    private void EmitKillPeer(string other)
+    {
+        c.test(rsi, rsi);
+        c.je(L(other));
+        c.mov(rax, __[rsi + ReceiverBlock.HomeOffset]);
+        c.mov(edi, __dword_ptr[rax + ThreadBlock.PidOffset]);
+        c.mov(rax, __[rax + ThreadBlock.MemberOffset]);
+        c.dec(edx);
+        c.cmp(edx, __dword_ptr[rax + MemberBlock.IndexOffset]);
+        c.jne(L(other));
+        LoadHeader(rax);
+        c.mov(__dword_ptr[rax + FamilyHeader.KillWordOffset], 0);
+        c.mov(esi, SystemCall.SigKill);
+        c.mov(eax, SystemCall.Kill);
+        c.syscall();
     }
 
     /// <summary>kill(getpid(), SIGKILL), here: who looks at the dead thread sees where. Keeps rbx, rbp and r8 to r15 but r11.</summary>
