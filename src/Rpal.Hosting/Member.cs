@@ -2,6 +2,7 @@ using Rpal.Hosting.Broker;
 using Rpal.Hosting.Death;
 using Rpal.Hosting.Loading;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 using Rpal.Machine.Blocks;
 
 namespace Rpal.Hosting;
@@ -30,7 +31,8 @@ internal sealed unsafe class Member
     private readonly Family _family;
     private readonly int _pidfd;
     private readonly Lock _pidfdLock = new();
-    private readonly (ulong Donated, ulong Received) _booksAtStart;
+    private readonly OpeningBalance _opening;
+    private readonly ulong _receivedAtStart;
     private bool _pidfdClosed;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
@@ -43,7 +45,8 @@ internal sealed unsafe class Member
         Broker = broker;
         _block = MemberBlock.At(index);
         Generation = _block->Generation;
-        _booksAtStart = TimeAccount.Totals(index);
+        _opening = new OpeningBalance(index);
+        _receivedAtStart = TimeAccount.ReceivedBy(index);
     }
 
     public MemberDefinition Definition { get; }
@@ -70,7 +73,7 @@ internal sealed unsafe class Member
         {
             lock (_pidfdLock)
             {
-                return _pidfdClosed ? null : TimeAccount.Of(Index, Pid, _booksAtStart);     // the number may be another process's by now
+                return _pidfdClosed ? null : TimeAccount.Of(Index, Pid, _opening, _receivedAtStart);     // the number may be another process's by now
             }
         }
     }

@@ -5,12 +5,10 @@ using Rpal.Machine.Blocks;
 
 namespace Rpal.Hosting;
 
-/// <summary>Time that one member's threads spent in a service of another, or of its own.</summary>
-/// <param name="Service">Its name; null for services that are gone.</param>
-/// <param name="Receiver">The member that has, or had, it.</param>
-/// <param name="Calls">Calls that were timed; 0 where the service is null.</param>
-/// <param name="Time">What was donated, nested calls included.</param>
-internal sealed record Donation(string? Service, int Receiver, long Calls, TimeSpan Time);
+/// <summary>What one process's threads spent in a service of another, or of its own.</summary>
+/// <param name="Service">Its name; null: all services that are gone.</param>
+/// <param name="Cycles">Cycles of the time stamp counter, those of nested calls included.</param>
+internal sealed record Donation(string? Service, ulong Cycles);
 
 /// <summary>Whose work a member's CPU time was.</summary>
 /// <param name="Member">Its index.</param>
@@ -18,7 +16,7 @@ internal sealed record Donation(string? Service, int Receiver, long Calls, TimeS
 /// <param name="KernelCpu">CPU time of its threads, as the kernel counts it.</param>
 /// <param name="Donated">Of this, what was spent in services.</param>
 /// <param name="Received">What other threads spent in its services.</param>
-/// <param name="Donations">Per service; since the family began, so also those of earlier processes in the same slot.</param>
+/// <param name="Donations">Donated per service, most first.</param>
 internal sealed record MemberTime(int Member, int ProcessId, TimeSpan KernelCpu, TimeSpan Donated, TimeSpan Received, IReadOnlyList<Donation> Donations)
 {
     /// <summary>
@@ -47,30 +45,21 @@ internal static unsafe class TimeAccount
         set => Volatile.Write(ref FamilyHeader.At->Accounting, value ? 1u : 0);
     }
 
-    /// <summary>What a slot's accounts say now. Accounts are never cleared: taken at a member's start, this is what it did not do.</summary>
-    public static (ulong Donated, ulong Received) Totals(int member)
-    {
-        ulong donated = 0, received = 0;
-        foreach (Books.Row row in Books.All())
-        {
-            donated += row.Sender == member ? row.Cycles : 0;
-            received += row.Receiver == member ? row.Cycles : 0;
-        }
-
-        return (donated, received);
-    }
+    /// <summary>Cycles that services of a slot have received since the family began.</summary>
+    public static ulong ReceivedBy(int member) => Books.Sum(Books.All().Where(r => r.Receiver == member));
 
     /// <summary>A running member's time.</summary>
     /// <param name="member">Its index.</param>
     /// <param name="processId">Its process.</param>
-    /// <param name="atStart"><see cref="Totals"/> when it started.</param>
+    /// <param name="opening">Of the slot, when it started.</param>
+    /// <param name="receivedAtStart"><see cref="ReceivedBy"/> when it started.</param>
     /// <returns>Null: the process is gone.</returns>
-    public static MemberTime? Of(int member, int processId, (ulong Donated, ulong Received) atStart)
+    public static MemberTime? Of(int member, int processId, OpeningBalance opening, ulong receivedAtStart)
     {
-        (ulong donated, ulong received) = Totals(member);
+        List<Donation> donations = DonationsOf(opening);
+        ulong donated = donations.Aggregate(0ul, static (sum, d) => sum + d.Cycles), received = ReceivedBy(member) - receivedAtStart;
         long cpuNs = Sys.ProcessCpuNs(processId);                // after the accounts: what they book has been used
-        return cpuNs < 0 ? null : new MemberTime(member, processId, TimeSpan.FromTicks(cpuNs / TimeSpan.NanosecondsPerTick),
-            Books.ToTime(donated - atStart.Donated), Books.ToTime(received - atStart.Received), DonationsOf(member));
+        return cpuNs < 0 ? null : new MemberTime(member, processId, TimeSpan.FromTicks(cpuNs / TimeSpan.NanosecondsPerTick), Books.ToTime(donated), Books.ToTime(received), donations);
     }
 
     /// <summary>All services that are registered now.</summary>
@@ -105,7 +94,7 @@ internal static unsafe class TimeAccount
         return services;
     }
 
-    private static List<Donation> DonationsOf(int member)
+    private static List<Donation> DonationsOf(OpeningBalance opening)
     {
         Dictionary<ulong, string> names = [];
         for (int i = 0; i < FamilyLayout.ServiceCapacity; i++)
@@ -116,9 +105,7 @@ internal static unsafe class TimeAccount
             }
         }
 
-        return [.. Books.DonatedBy(member)
-            .GroupBy(r => (Name: names.GetValueOrDefault(r.Registration), r.Receiver, Registration: names.ContainsKey(r.Registration) ? r.Registration : 0))
-            .Select(g => new Donation(g.Key.Name, g.Key.Receiver, g.Key.Name is null ? 0 : (long)g.Aggregate(0ul, (sum, r) => sum + r.Calls), Books.ToTime(Books.Sum(g))))];
+        return [.. opening.DonatedSince().GroupBy(r => names.GetValueOrDefault(r.Registration)).Select(g => new Donation(g.Key, Books.Sum(g))).OrderByDescending(d => d.Cycles)];
     }
 
     private static string? NameOf(ServiceEntry* entry) =>

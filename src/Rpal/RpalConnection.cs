@@ -37,8 +37,8 @@ public sealed class RpalConnection
     /// <summary>The service's name.</summary>
     public string Service { get; }
 
-    /// <summary>Time that this process's threads spent in the service. Zero unless the family accounts time; kept until another service takes the directory entry.</summary>
-    public unsafe TimeSpan DonatedTime => Books.ToTime(Books.Sum(Books.DonatedBy(MemberRuntime.Member->Index).Where(r => r.Registration == _registration)));
+    /// <summary>Time that this process's threads, and none of an earlier process in its slot, spent in the service. Zero unless the family accounts time; kept until another service takes the directory entry.</summary>
+    public TimeSpan DonatedTime => Books.ToTime(Books.Sum(MemberRuntime.Donated.Where(r => r.Registration == _registration)));
 
     /// <summary>Cancelled when the service is closed or its process is gone: calls through this connection cannot be answered any more.</summary>
     /// <remarks>The same token for all connections to one registration. While somebody has asked for it, one thread of this process watches.</remarks>

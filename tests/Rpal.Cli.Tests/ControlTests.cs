@@ -37,6 +37,49 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public void Ps_shows_what_each_sender_donated_to_each_service()
+    {
+        string program = RunningFamily.Program("Rpal.TestMember");
+        RpalProcess host = _family.RunFile(JsonSerializer.Serialize(new
+        {
+            accounting = true,
+            members = new[]
+            {
+                new { name = "work-1", command = program, arguments = new[] { "serve", "one", "1" } },
+                new { name = "work-2", command = program, arguments = new[] { "serve", "two", "1" } },
+                new { name = "call-1", command = program, arguments = new[] { "donated-forever", "one", "1000" } },
+                new { name = "call-2", command = program, arguments = new[] { "donated-forever", "two", "1000" } },
+            },
+        }));
+        host.AwaitOutput("call-1  | donated");
+        host.AwaitOutput("call-2  | donated");
+        JsonElement status = _family.Ps();
+        foreach ((string caller, string service) in (ReadOnlySpan<(string, string)>)[("call-1", "one"), ("call-2", "two")])
+        {
+            JsonElement member = Named(status, "members", caller), donation = Assert.Single(member.GetProperty("donations").EnumerateArray());
+            double seconds = donation.GetProperty("seconds").GetDouble();
+            Assert.Equal(service, donation.GetProperty("service").GetString());
+            Assert.True(seconds > 0 && donation.GetProperty("cycles").GetUInt64() > seconds, $"{donation}");
+            Assert.Equal(seconds, member.GetProperty("cpu").GetProperty("donated").GetDouble());
+            Assert.Equal(seconds, Named(status, "services", service).GetProperty("receivedSeconds").GetDouble());
+        }
+
+        Assert.Empty(Named(status, "members", "work-1").GetProperty("donations").EnumerateArray());
+        string[] table = _family.Ask("ps").OutputLines;
+        int header = Array.FindIndex(table, l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries) is ["sender", "service", "donated", "cycles"]);
+        Assert.True(header > 0, string.Join('\n', table));
+        Assert.Equal(["call-1 one", "call-2 two"], table[(header + 1)..].Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(w => w.Length > 1).Select(w => $"{w[0]} {w[1]}"));
+
+        Assert.Equal(0, _family.Ask("stop", "work-1").ExitCode);
+        host.AwaitError("work-1  ended: ");
+        JsonElement gone = Assert.Single(_family.Member("call-1").GetProperty("donations").EnumerateArray());
+        Assert.Equal(JsonValueKind.Null, gone.GetProperty("service").ValueKind);
+        Assert.Equal(JsonValueKind.Null, _family.Member("work-1").GetProperty("donations").ValueKind);
+
+        static JsonElement Named(JsonElement status, string list, string name) => status.GetProperty(list).EnumerateArray().Single(m => m.GetProperty("name").GetString() == name);
+    }
+
+    [Fact]
     public void Logs_shows_what_was_written_before_and_what_comes()
     {
         RpalProcess host = _family.Run("sh", "-c", Talks, "--", "sh", "-c", "while read x; do echo $x; done <" + Pipe() + "; echo end");

@@ -1,3 +1,4 @@
+using Rpal.Machine.Blocks;
 using Rpal.Tests.Families;
 
 namespace Rpal.Tests;
@@ -29,6 +30,17 @@ public sealed class AccountingTests
     [Fact]
     public void Nested_time_is_received_and_passed_on() => FamilyRun.Succeeds(
         MemberSpec.Scenario("b", "relay", "b", "c", "2"), MemberSpec.Serves("c"), MemberSpec.Scenario("caller", "donated-nested"));
+
+    [Fact]
+    public void A_slot_that_is_used_again_starts_at_nothing()
+    {
+        const int others = FamilyLayout.MemberCapacity - 3;      // one slot is left: the caller's first is used again when it starts for the third time
+        IEnumerable<MemberSpec> sleepers = Enumerable.Range(0, others).Select(i => new MemberSpec($"sleep-{i}", "/bin/sleep", "1000"));
+        using var run = FamilyRun.Start([MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "donated-slot-again") with { Accounting = true, Restart = "on-failure" }, .. sleepers]);
+        run.WaitForLine("caller", "at the start: ");
+        run.WaitForLine("caller", "in a slot used again: ");
+        Assert.Equal("in a slot used again: 0 0 0", run.Lines("caller").Single(l => l.StartsWith("in a slot used again", StringComparison.Ordinal)));
+    }
 
     [Fact]
     public void Metrics_say_what_the_properties_say() => FamilyRun.Succeeds(MemberSpec.Scenario("both", "donated-metrics"));

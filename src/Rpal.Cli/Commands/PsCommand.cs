@@ -60,6 +60,17 @@ internal static class PsCommand
 
             console.Write(services);
         }
+
+        Table donated = Tables.Create(["sender", "service", "donated", "cycles"]);
+        foreach ((string sender, DonatedTo d) in timed ? status.Members.SelectMany(m => m.Donations ?? [], (m, d) => (m.Name, d)) : [])
+        {
+            donated.AddRow([Markup.Escape(sender), Markup.Escape(d.Service ?? "(gone)"), Seconds(d.Seconds), $"{d.Cycles}"]);
+        }
+
+        if (donated.Rows.Count > 0)
+        {
+            console.Write(donated);
+        }
     }
 
     private static readonly string[] s_times = ["donated", "received", "own work"];

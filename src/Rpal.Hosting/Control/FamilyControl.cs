@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Rpal.Hosting.Supervision;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 
 namespace Rpal.Hosting.Control;
 
@@ -74,7 +75,9 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
     private static MemberStatus Describe(SupervisedMember m, long[] memory)
     {
         Member? p = m.IsRunning ? m.Process : null;
-        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid), Cpu(p?.Time),
+        MemberTime? time = p?.Time;
+        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid), Cpu(time),
+            time?.Donations.Select(d => new DonatedTo(d.Service, Books.ToTime(d.Cycles).TotalSeconds, d.Cycles)).ToList(),
             m.LastExit?.ExitCode, m.LastExit?.Signal, FamilyFile.Restart.First(r => r.Item2 == m.Definition.Restart).Item1, [m.Definition.Command, .. m.Definition.Arguments]);
     }
 

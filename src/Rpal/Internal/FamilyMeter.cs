@@ -37,7 +37,7 @@ internal static unsafe class FamilyMeter
 
     private static Measurement<double>[] Donated() =>
     [
-        .. Books.DonatedBy(MemberRuntime.Member->Index)
+        .. MemberRuntime.Donated
             .GroupBy(static r => r.Registration)
             .Select(static g => (Service: NameOf(g.Key), Time: Books.ToTime(Books.Sum(g))))
             .Where(static d => d.Service is not null)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Rpal.Linux;
+using Rpal.Machine.Accounting;
 using Rpal.Machine.Blocks;
 
 namespace Rpal.Internal;
@@ -13,6 +14,7 @@ internal static unsafe class MemberRuntime
     private static readonly FamilyMembership s_membership = Find(out s_member, out s_hostAbi);
     private static readonly MemberBlock* s_member;
     private static readonly uint s_hostAbi;
+    private static OpeningBalance? s_opening;
     private static bool s_attached;
 
     public static FamilyMembership Membership => s_membership;
@@ -20,6 +22,9 @@ internal static unsafe class MemberRuntime
     public static MemberBlock* Member => s_member;
 
     public static FamilyHeader* Header => FamilyHeader.At;
+
+    /// <summary>What this process has donated, and not an earlier one in its slot. Nothing before it is attached.</summary>
+    public static IEnumerable<Books.Row> Donated => s_opening?.DonatedSince() ?? [];
 
     public static string Explain() => s_membership switch
     {
@@ -57,6 +62,7 @@ internal static unsafe class MemberRuntime
                 throw new RpalException(RpalError.Unsupported, $"The family's host did not take over this process's signal actions: {ErrnoText.Describe((int)r)}.");
             }
 
+            s_opening = new OpeningBalance(s_member->Index);     // before this process can call
             Volatile.Write(ref s_attached, true);
             FamilyMeter.Start();                                 // listeners may run here, and use what is attached
         }

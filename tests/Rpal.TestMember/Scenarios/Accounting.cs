@@ -41,6 +41,8 @@ internal static unsafe class Accounting
         });
         scenarios.AddCaller("donated-switching", Switching);
         scenarios.AddCaller("donated-threads", Threads);
+        scenarios.Add("donated-slot-again", _ => SlotAgain());
+        scenarios.Add("donated-forever", args => Forever(args[0], int.Parse(args[1])));
         scenarios.Add("donated-services", _ => Services());
         scenarios.Add("donated-nested", _ => Nested());
         scenarios.Add("donated-metrics", _ => Metrics());
@@ -142,6 +144,7 @@ internal static unsafe class Accounting
         Switch(true);
         ulong before = 0;
         long answer = 0;
+        List<(OpeningBalance Balance, ulong Donated)> openings = [];
         for (int round = 0; round < 5; round++)
         {
             List<RpalService> all = [];
@@ -168,12 +171,61 @@ internal static unsafe class Accounting
                 Check.That(all[i].ReceivedTime > TimeSpan.Zero);
                 Check.That(DonatedByMe > before, $"{DonatedByMe} after {before}");
                 before = DonatedByMe;
+                openings.Add((new OpeningBalance(Me), before));  // another in each state: rows of this round and of the last, and turned over
+            }
+
+            foreach ((OpeningBalance balance, ulong donated) in openings)
+            {
+                Check.Equal(DonatedByMe - donated, Books.Sum(balance.DonatedSince()));
             }
 
             Check.Equal(DonatedByMe, Books.Sum(Books.All().Where(r => r.Receiver == Me)));
             all.ForEach(s => s.DisposeAsync().AsTask().GetAwaiter().GetResult());
         }
 
+        return 0;
+    }
+
+    /// <summary>Fails, and so is started again, until it is in a slot in which another process has made calls. Says what it has donated and received at its start, and then as metrics.</summary>
+    private static int SlotAgain()
+    {
+        bool again = DonatedByMe > 0;
+        RpalConnection work = Calls.Connect("work");
+        using RpalServiceHolder own = new("own");
+        RpalConnection connection = Calls.Connect("own");
+        TimeSpan donated = work.DonatedTime + connection.DonatedTime, received = own.Service.ReceivedTime;
+        double metrics = 0;
+        using var listener = new MeterListener { InstrumentPublished = static (i, l) => (i.Name is "rpal.donated_time" or "rpal.service.received_time" ? l : null)?.EnableMeasurementEvents(i) };
+        listener.SetMeasurementEventCallback<double>((_, v, _, _) => metrics += v);
+        listener.Start();
+        listener.RecordObservableInstruments();
+        Console.WriteLine($"{(again ? "in a slot used again" : "at the start")}: {donated.Ticks} {received.Ticks} {metrics}");
+
+        const int calls = 1000;
+        for (int i = 0; i < calls; i++)
+        {
+            work.Add(i, 1);
+            connection.Add(i, 1);
+        }
+
+        metrics = 0;
+        listener.RecordObservableInstruments();
+        Check.That(work.DonatedTime > TimeSpan.Zero && connection.DonatedTime == own.Service.ReceivedTime);
+        Check.That(Math.Abs((work.DonatedTime + 2 * connection.DonatedTime).TotalSeconds - metrics) < 1e-5, $"{metrics}");
+        return again ? 0 : 1;
+    }
+
+    /// <summary>Makes calls, says so, and stays.</summary>
+    private static int Forever(string service, int calls)
+    {
+        RpalConnection connection = Calls.Connect(service);
+        for (int i = 0; i < calls; i++)
+        {
+            connection.Add(i, 1);
+        }
+
+        Console.WriteLine("donated");
+        Thread.Sleep(Timeout.Infinite);
         return 0;
     }
 
@@ -261,14 +313,14 @@ internal static unsafe class Accounting
 
     private sealed class RpalServiceHolder : IDisposable
     {
-        private readonly RpalService _service;
-
         public RpalServiceHolder(string name)
         {
-            _service = StandardService.Register(name, 1, static () => { });
-            _service.Enable();
+            Service = StandardService.Register(name, 1, static () => { });
+            Service.Enable();
         }
 
-        public void Dispose() => _service.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        public RpalService Service { get; }
+
+        public void Dispose() => Service.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 }

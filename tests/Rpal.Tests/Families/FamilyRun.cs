@@ -14,6 +14,9 @@ internal sealed record MemberSpec(string Name, string Program, params string[] A
 {
     public Dictionary<string, string> Environment { get; init; } = [];
 
+    /// <summary>Its restart policy, as family files have it.</summary>
+    public string Restart { get; init; } = "no";
+
     /// <summary>For one member and all: the family file says "accounting".</summary>
     public bool Accounting { get; init; }
 
@@ -53,7 +56,7 @@ internal sealed class FamilyRun : IDisposable
         {
             traceMembers = traced,
             accounting = members.Any(m => m.Accounting),
-            members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, workingDirectory = AppContext.BaseDirectory }),
+            members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, restart = m.Restart, workingDirectory = AppContext.BaseDirectory }),
         }));
         _runner = new Process { StartInfo = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true } };
         if (confinement is not null)
