@@ -7,7 +7,7 @@
  * User: pop              BlockList.TryPop: head, word, link, (help a Releasing word to Free,) compare-and-swap of the head
  * User: claim            BlockPool.TryClaim: Free(s) -> Owned(me, s + 1), else let go
  * User: free             BlockPool.Free: Owned -> Releasing; PoolMemory.PutBack: link, head, Releasing -> Free
- * Recoverer              BlockPoolRecovery: copy the words; empty the list by pops; put back what was on it, what the dead one had, and
+ * Recoverer              BlockPoolRecovery: copy the words; ask who is dead; empty the list by pops; put back what was on it, what the dead one had, and
  *                        what is Free, was not on it and has the same word as in the copy
  * kill                   a user stops between any two steps; the recoverer too, and the next one begins from the front
  *
@@ -21,6 +21,7 @@
  *            BAD_NO_HELP        a Releasing block is popped as it is
  *            BAD_WORD_AFTER     the word is read after the pop, not before
  *            BAD_COPY_LATE      the recoverer copies the words after it has emptied the list
+ *            BAD_ASK_LATE       who lives is asked after the list was emptied, not before
  *            BAD_NO_BUMP        a recovered block keeps its sequence
  */
 
@@ -169,7 +170,7 @@ inline maybe_recoverer_dies() {
 proctype Recoverer() {
     byte b, t, n, s, p, q, d, i;
     byte was_state[BLOCKS], was_party[BLOCKS], was_sequence[BLOCKS];
-    bit popped[BLOCKS];
+    bit popped[BLOCKS], gone[USERS];
 end:
     do
     :: d_step { i = 0; d = USERS;
@@ -178,9 +179,9 @@ end:
             :: else -> i = 0; break
             od }
         if
-        :: d_step { d < USERS } 
-        :: d_step { d == USERS && ended == USERS } -> goto done
-        :: d_step { d == USERS && ended < USERS } -> (ended == USERS || uncleared > 0); goto end
+        :: d < USERS
+        :: d == USERS && ended == USERS && uncleared == 0 -> goto done
+        :: d == USERS -> (ended == USERS || uncleared > 0); goto end
         fi;
 again:
         skip;
@@ -190,6 +191,9 @@ again:
         :: i < BLOCKS -> atomic { was_state[i] = state[i]; was_party[i] = party[i]; was_sequence[i] = sequence[i]; i++ }
         :: else -> i = 0; break
         od;
+#endif
+#ifndef BAD_ASK_LATE
+        d_step { do :: i < USERS -> gone[i] = dead[i]; i++ :: else -> i = 0; break od }
 #endif
         do
         :: pop();
@@ -204,6 +208,9 @@ again:
         :: else -> i = 0; break
         od;
 #endif
+#ifdef BAD_ASK_LATE
+        d_step { do :: i < USERS -> gone[i] = dead[i]; i++ :: else -> i = 0; break od }
+#endif
         do
         :: i == BLOCKS -> break
         :: i < BLOCKS ->
@@ -215,7 +222,7 @@ again:
                 fi
             }
             if
-            :: popped[i] || s == FREE || dead[p] ->       /* of a live user's Owned or Releasing: leave it alone */
+            :: popped[i] || s == FREE || gone[p] ->       /* of a live user's Owned or Releasing: leave it alone */
                 if
                 :: atomic { SAME_WORD(i, s, p, q) -> state[i] = RELEASING; party[i] = d;
 #ifndef BAD_NO_BUMP

@@ -8,8 +8,8 @@ namespace Rpal.Memory.Blocks;
 /// Gives back a dead party's blocks, and those that it had popped or not yet pushed. One at a time for a segment; while others allocate and free.
 /// </summary>
 /// <remarks>
-/// <para>1. All words are copied. 2. Who of the parties in them lives is asked after that, so an answer cannot be older than a word. 3. All lists are emptied block by block. 4. Each block whose
-/// party is dead, each that is Free and was not on a list though its word is the same as before, and each that was on a list, goes (back) on the common list.</para>
+/// <para>1. All words are copied. 2. Who lives is asked: after 1, so that a party in a word is not taken for dead before it came; before 3, so that a dead one's last push is on a list
+/// when that is emptied. 3. All lists are emptied block by block. 4. Each block whose party is dead, each that is Free and was not on a list though its word is the same as before, and each that was on a list, goes (back) on the common list.</para>
 /// <para>A block that was Free all the time from 1 to 4 without being on a list was popped by somebody who has not claimed it. If that one lives, either it or
 /// recovery wins the word, and whoever loses lets go of it. Everything is done in the dead party's name, so a recoverer that dies half way leaves what the
 /// next recovery of that same party does again. Source: docs/adr/0015, models/pool.pml.</para>
@@ -22,7 +22,6 @@ internal sealed class BlockPoolRecovery
     private readonly ulong[] _before;
     private readonly BitArray _onList;
     private readonly Party?[] _live = new Party?[PartyTable.Capacity];
-    private readonly bool[] _asked = new bool[PartyTable.Capacity];
 
     private BlockPoolRecovery(PoolMemory m, PartyTable parties, int dead)
     {
@@ -50,6 +49,11 @@ internal sealed class BlockPoolRecovery
         for (uint i = 0; i < _m.Count; i++)
         {
             _before[i] = _m.Word(i).Value;
+        }
+
+        for (int n = 0; n < PartyTable.Capacity; n++)
+        {
+            _live[n] = n == _dead ? null : _parties.Find(n);
         }
 
         for (uint list = 0; list <= _m.CacheCount; list++)
@@ -127,19 +131,6 @@ internal sealed class BlockPoolRecovery
         return _m.PutBack(index, releasing, 0);
     }
 
-    private bool Lives(BlockWord word)
-    {
-        int number = word.Party;
-        if (number == _dead || number >= PartyTable.Capacity)
-        {
-            return false;
-        }
-
-        if (!_asked[number])
-        {
-            (_asked[number], _live[number]) = (true, _parties.Find(number));
-        }
-
-        return _live[number] is { } party && (byte)party.Generation == word.Generation;
-    }
+    private bool Lives(BlockWord word) =>
+        word.Party < PartyTable.Capacity && _live[word.Party] is { } party && (byte)party.Generation == word.Generation;
 }

@@ -28,7 +28,6 @@ public sealed class BlockKillTests
             using Segment segment = Pools.Make(Blocks, 64, point == KillPoint.PoolPopped ? 0 : 2, out BlockPool pool);
             using var doomed = PeerProcess.StartDoomed((int)point, count, "pool-churn", "1000000000", "2");
             doomed.Send(segment);
-            doomed.WaitFor("open");
             ChurnUntil(doomed, segment, pool);
             Assert.Equal(137, doomed.WaitForExit());
             Settle(segment, pool);
@@ -50,7 +49,6 @@ public sealed class BlockKillTests
             foreach (PeerProcess peer in (PeerProcess[])[first, second, doomed])
             {
                 peer.Send(segment);
-                peer.WaitFor("open");
             }
 
             ChurnUntil(doomed, segment, pool);
