@@ -193,6 +193,7 @@ again:
         od;
 #endif
 #ifndef BAD_ASK_LATE
+        skip;
         d_step { do :: i < USERS -> gone[i] = dead[i]; i++ :: else -> i = 0; break od }
 #endif
         do
@@ -209,6 +210,7 @@ again:
         od;
 #endif
 #ifdef BAD_ASK_LATE
+        skip;
         d_step { do :: i < USERS -> gone[i] = dead[i]; i++ :: else -> i = 0; break od }
 #endif
         do
