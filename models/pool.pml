@@ -41,7 +41,7 @@
 #define RECOVERER_KILLS 1
 #endif
 
-#define NONE BLOCKS                     /* end of a list; no party is as large as 7 */
+#define NONE BLOCKS                     /* end of a list */
 #define FREE 0
 #define OWNED 1
 #define RELEASING 2

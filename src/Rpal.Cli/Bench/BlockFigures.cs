@@ -11,7 +11,7 @@ internal static class BlockFigures
 {
     public const int BlockBytes = 4096, Blocks = 1024;
 
-    private const int Batches = 15, BatchPairs = 400_000, WarmUpBatches = 3;
+    private const int Batches = 31, BatchPairs = 100_000, WarmUpBatches = 10;
 
     public static Task<JsonObject> RunAsync(Action<double> progress) => Task.Run(() => Run(progress));
 
