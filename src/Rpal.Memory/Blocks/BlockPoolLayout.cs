@@ -8,6 +8,9 @@ internal readonly record struct BlockPoolLayout(int BlockBytes, int BlockCount, 
 
     private const int PageBytes = 4096;
 
+    /// <summary>Links that a cache line pair has room for; fewer words fit.</summary>
+    private const int Spacing = HeadStride / sizeof(uint);
+
     public bool IsValid =>
         BlockBytes is >= BlockPool.BlockGranularity and <= BlockPool.MostBlockBytes && BlockBytes % BlockPool.BlockGranularity == 0
         && BlockCount is >= 1 and <= BlockPool.MostBlocks && CacheCount is >= 0 and <= BlockPool.MostCaches;
@@ -24,4 +27,16 @@ internal readonly record struct BlockPoolLayout(int BlockBytes, int BlockCount, 
     public long DataOffset => (LinksOffset + (long)BlockCount * sizeof(uint) + Alignment - 1) / Alignment * Alignment;
 
     public long LengthBytes => DataOffset + (long)BlockCount * BlockBytes;
+
+    /// <summary>All indices, neighbours in the order far apart in the tables: two CPUs that take blocks in turns shall not share their words' and links' cache lines.</summary>
+    public static IEnumerable<uint> Spread(uint count)
+    {
+        for (uint column = 0; column < Spacing; column++)
+        {
+            for (uint i = column; i < count; i += Spacing)
+            {
+                yield return i;
+            }
+        }
+    }
 }

@@ -62,7 +62,7 @@ internal sealed class BlockPoolRecovery
         }
 
         ulong recovered = 0;
-        for (uint i = _m.Count; i-- > 0;)                        // the first on top again
+        foreach (uint i in BlockPoolLayout.Spread(_m.Count))
         {
             BlockWord before = new(_before[i]);
             if (_onList[(int)i])

@@ -40,17 +40,18 @@ internal sealed unsafe class PoolMemory
         return layout.IsValid && layout.LengthBytes <= part.LengthBytes ? new PoolMemory(part, layout) : null;
     }
 
-    /// <summary>Fills in a part of zero bytes before others can find it: all blocks on the common list, the first on top.</summary>
+    /// <summary>Fills in a part of zero bytes before others can find it: all blocks on the common list.</summary>
     public static void Prepare(Part part, BlockPoolLayout layout)
     {
         var m = new PoolMemory(part, layout);
         *m.Header = new BlockPoolHeader { BlockBytes = (uint)layout.BlockBytes, BlockCount = (uint)layout.BlockCount, CacheCount = (uint)layout.CacheCount };
-        for (uint i = 0; i < m.Count; i++)
+        uint top = 0;
+        foreach (uint i in BlockPoolLayout.Spread(m.Count))
         {
-            m.Links[i] = i + 1 < m.Count ? i + 2 : 0;
+            (m.Links[i], top) = (top, i + 1);
         }
 
-        *m.Head(0) = BlockList.Top(0, 1);
+        *m.Head(0) = BlockList.Top(0, top);
     }
 
     /// <summary>List 0 is the common one, 1 to <see cref="CacheCount"/> are the CPUs'.</summary>

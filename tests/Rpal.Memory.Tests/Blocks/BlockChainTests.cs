@@ -85,10 +85,12 @@ public sealed class BlockChainTests
         using var second = Segment.Open(segment.File);
         BlockPool receiver = BlockPool.Open(second, 0);
         pool.TryAllocate(out Block own);
+        pool.TryAllocate(out Block free);
         pool.TryReserveChain(20 * BlockBytes, out BlockChain? chain);
         chain!.TryOffer(second.Self, out BlockReference reference);
+        pool.Free(free);
         Span<uint> list = MemoryMarshal.Cast<byte, uint>(pool.BytesOf((int)reference.First));
-        list[entry] = what switch { "second again" => list[1], "out of range" => 50, "largest" => uint.MaxValue, "sender's own" => (uint)own.Index, "free" => 49, _ => reference.First };
+        list[entry] = what switch { "second again" => list[1], "out of range" => 50, "largest" => uint.MaxValue, "sender's own" => (uint)own.Index, "free" => (uint)free.Index, _ => reference.First };
         BlockStatus status = receiver.TryAcceptChain(reference, out BlockChain? received);
         Assert.Equal(expected, status);
         Assert.Null(received);
