@@ -11,6 +11,42 @@ internal enum KillPoint
     None = 0,
 
     // 1 to 19: block pools. 21 to 39: owned buffers. 41 to 59: semaphores.
+
+    /// <summary>Off the list, not yet claimed.</summary>
+    PoolPopped = 1,
+
+    /// <summary>Claimed, and nobody was told.</summary>
+    PoolClaimed = 2,
+
+    /// <summary>Announced as being freed, not yet on a list.</summary>
+    PoolReleasing = 3,
+
+    /// <summary>On a list, and still announced as being freed.</summary>
+    PoolPushed = 4,
+
+    /// <summary>Another's last step of a free was done, the block not popped.</summary>
+    PoolHelped = 5,
+
+    /// <summary>Offered, the receiver not yet looked at.</summary>
+    PoolOffered = 6,
+
+    /// <summary>Accepted, and nobody was told; of a chain, one of several.</summary>
+    PoolAccepted = 7,
+
+    /// <summary>A block of a chain is reserved, others are not.</summary>
+    PoolChaining = 8,
+
+    /// <summary>Recovery has begun.</summary>
+    PoolRecovering = 9,
+
+    /// <summary>Recovery has taken a block off a list.</summary>
+    PoolEmptied = 10,
+
+    /// <summary>Recovery is about to put a block back.</summary>
+    PoolReturning = 11,
+
+    /// <summary>Recovery has marked an offer of the dead one.</summary>
+    PoolOrphaned = 12,
 }
 
 internal static class KillPoints

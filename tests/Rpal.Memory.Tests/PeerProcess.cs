@@ -44,6 +44,8 @@ internal sealed class PeerProcess : IDisposable
 
     public int Pid => _process.Id;
 
+    public bool HasExited => _process.HasExited;
+
     public static PeerProcess Start(string role, params string[] words) => new(0, 0, role, words);
 
     /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>

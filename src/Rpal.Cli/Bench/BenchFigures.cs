@@ -17,6 +17,7 @@ internal static class BenchFigures
         ("call", "round trip of a call, with and without time accounting, beside the floor (the emitted call routine in an emitted loop, empty handler) and a Unix socket with epoll", Call),
         ("lazy", "a handler that makes a system call: handed over, or run in place; beside a Unix socket", Lazy),
         ("scale", "calls per second, one and two senders into two receivers", Scale),
+        ("blocks", "blocks allocated and freed per second: one thread, two threads, two processes, without and with per-CPU lists; beside a list under a lock and ArrayPool", BlockFigures.RunAsync),
         ("start", "start to end of a hello program, as member and as plain process", Start),
     ];
 
