@@ -7,10 +7,11 @@ internal static class PartRecovery
     {
         switch (part.Kind)
         {
+            case PartKind.OwnedBuffer:
+                Buffers.OwnedBuffer.Recover(part, deadParty);
+                break;
             default:
                 break;                                           // nothing of it belongs to anybody
         }
-
-        _ = deadParty;
     }
 }
