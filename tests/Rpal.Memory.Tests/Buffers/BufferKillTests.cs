@@ -126,8 +126,9 @@ public sealed class BufferKillTests
         holder.Send(segment);
         holder.WaitFor($"{step}: Taken");
         using var recoverer = PeerProcess.StartDoomed((int)KillPoint.BufferRecovering, 1, "buffer-steps", "sweep");
-        holder.Kill();
         recoverer.Send(segment);
+        recoverer.WaitFor("open as 2");
+        holder.Kill();
         recoverer.WaitForExit();
         _ = segment.Sweep();
         Assert.Equal(torn, buffer.IsTorn);

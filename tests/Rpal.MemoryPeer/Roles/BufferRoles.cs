@@ -61,7 +61,11 @@ internal static unsafe class BufferRoles
             case "hold-write":
                 return buffer.LockWrite(Peer.Patience, out _);
             case "sweep":
-                segment.Sweep();
+                for (long until = Environment.TickCount64 + (long)Peer.Patience.TotalMilliseconds; segment.Sweep() == 0 && Environment.TickCount64 < until;)
+                {
+                    Thread.Sleep(1);                             // until somebody has died
+                }
+
                 return BufferStatus.Released;
             default:
                 throw new ArgumentException(step);
@@ -110,7 +114,7 @@ internal static unsafe class BufferRoles
 
                     break;
                 default:
-                    if (segment.Parties.Find(random.Next(6)) is Party to && to != segment.Self && buffer.LockWrite(patience, out write) == BufferStatus.Taken)
+                    if (segment.Parties.Find(random.Next(1, 6)) is Party to && to != segment.Self && buffer.LockWrite(patience, out write) == BufferStatus.Taken)
                     {
                         BufferContent.Fill(write.Bytes, (ulong)random.NextInt64());
                         _ = write.HandOver(to);
