@@ -272,9 +272,18 @@ public sealed unsafe class OwnedBuffer
 
     private static void ClearAway(PartyTable parties, int party)
     {
-        if (!parties.IsAlive(party))
+        if (parties.IsAlive(party))
+        {
+            return;
+        }
+
+        try
         {
             _ = parties.ClearAwayIfDead(party);
+        }
+        catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
+        {
+            // Another process is at it, and slow: the attempt fails as if the holder lived, and a later one looks again.
         }
     }
 
