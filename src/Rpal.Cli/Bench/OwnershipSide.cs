@@ -145,7 +145,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
                     Take(new ReadOnlySpan<byte>(_copy, bytes));
                     break;
                 case OwnershipMethod.CheckedLocks:
-                    for (Wait wait = new(this); Volatile.Read(ref _control->Sent) == _round; wait.Turn())
+                    for (Wait wait = new(this); Volatile.Read(ref _control->Sent) != _round + 1; wait.Turn())
                     {
                     }
 
