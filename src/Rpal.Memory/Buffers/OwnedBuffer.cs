@@ -195,8 +195,9 @@ public sealed unsafe class OwnedBuffer
 
     internal BufferStatus Release(in Take take, bool complete)
     {
-        _guard?.Leave();
-        return take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete);
+        BufferStatus status = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete);
+        _guard?.Leave();                                         // in the seed's order: others go on meanwhile
+        return status;
     }
 
     internal BufferStatus HandOver(in Take take, Party to)
@@ -207,16 +208,15 @@ public sealed unsafe class OwnedBuffer
             return BufferStatus.PeerGone;
         }
 
-        _guard?.Leave();
         BufferStatus status = _lock.HandOver(take, to.Number);
 
         // It may have left or been cleared away before its name stood in the word: then nobody would clear it away for that.
         if (status == BufferStatus.HandedOver && !parties.IsEntered(to) && _lock.TakeBack(take, to.Number))
         {
-            _guard?.Enter(write: true);
             return BufferStatus.PeerGone;
         }
 
+        _guard?.Leave();
         return status;
     }
 

@@ -19,7 +19,7 @@ public sealed class BufferKillTests
         { (int)KillPoint.BufferGuardOpened, "read", false, BufferLevel.Guarded },
         { (int)KillPoint.BufferGuardOpened, "write:3", true, BufferLevel.Guarded },
         { (int)KillPoint.BufferGuardClosed, "read", false, BufferLevel.Guarded },
-        { (int)KillPoint.BufferGuardClosed, "write:3", true, BufferLevel.Guarded },
+        { (int)KillPoint.BufferGuardClosed, "write:3", false, BufferLevel.Guarded },
     };
 
     [Theory]

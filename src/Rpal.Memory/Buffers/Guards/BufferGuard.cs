@@ -41,7 +41,7 @@ internal abstract class BufferGuard
         }
     }
 
-    /// <summary>Before the buffer is given back.</summary>
+    /// <summary>After the buffer was given back.</summary>
     public virtual void Leave()
     {
         lock (_lock)
