@@ -77,6 +77,7 @@ internal static class SyscallNumber
     public const long MemfdCreate = 319;
     public const long Execveat = 322;
     public const long Membarrier = 324;
+    public const long PkeyMprotect = 329;
     public const long PkeyAlloc = 330;
     public const long PkeyFree = 331;
     public const long Rseq = 334;

@@ -10,6 +10,22 @@ internal enum KillPoint
 {
     None = 0,
 
+    // Owned buffers.
+    BufferSeatClaimed = 21,
+    BufferReadTaken = 22,
+    BufferReadReleased = 23,
+    BufferWriteTaken = 24,
+    BufferWritten = 25,
+    BufferWriteReleased = 26,
+    BufferHandingOver = 27,
+    BufferHandedOver = 28,
+    BufferAccepted = 29,
+    BufferRecovering = 30,
+    BufferWaiting = 31,
+    BufferGuardOpened = 32,
+    BufferGuardClosed = 33,
+    BufferHalfWritten = 34,                                      // reached by the tests' writers
+
     // 1 to 19: block pools. 21 to 39: owned buffers. 41 to 59: semaphores.
 
     /// <summary>Off the list, not yet claimed.</summary>

@@ -19,6 +19,7 @@ internal static class BenchFigures
         ("scale", "calls per second, one and two senders into two receivers", Scale),
         ("blocks", "blocks allocated and freed per second: one thread, two threads, two processes, without and with per-CPU lists; beside a list under a lock and ArrayPool", BlockFigures.RunAsync),
         ("start", "start to end of a hello program, as member and as plain process", Start),
+        ("ownership", OwnershipFigures.Description, OwnershipFigures.Run),
     ];
 
     /// <summary>Cycles of the time stamp counter per nanosecond, as the family's host measured it.</summary>

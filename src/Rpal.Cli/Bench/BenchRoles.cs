@@ -22,6 +22,8 @@ internal static class BenchRoles
             case "socket-server": SocketRoles.Serve(rest[0], int.Parse(rest[1])); break;
             case "socket-client": SocketRoles.Measure(rest[0], int.Parse(rest[1]), int.Parse(rest[2])); break;
             case "blocks": BlockBenchPeer.Serve(int.Parse(rest[0])); break;
+            case "ownership-writer": OwnershipRoles.Write(int.Parse(rest[0]), int.Parse(rest[1])); break;
+            case "ownership-reader": OwnershipRoles.Read(int.Parse(rest[0]), int.Parse(rest[1]), int.Parse(rest[2])); break;
             case "hello": Console.WriteLine("hello"); break;
             default: return 64;
         }

@@ -83,6 +83,9 @@ internal sealed unsafe class PartyTable
     /// <summary>Whether it is still this very party, and not another that has its number by now.</summary>
     public bool IsAlive(Party party) => IsAlive(party.Number) && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
 
+    /// <summary>Whether it has not left, as the table says: no system call, and a party that died is still there until it is cleared away.</summary>
+    public bool IsEntered(Party party) => (uint)party.Number < Capacity && StateOf(party.Number) == PartyState.Active && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
+
     /// <summary>The party that has a number now; null when none has.</summary>
     public Party? Find(int number) =>
         IsAlive(number) && StateOf(number) == PartyState.Active ? new Party(number, Volatile.Read(ref Entries[number].Generation)) : null;
@@ -123,7 +126,17 @@ internal sealed unsafe class PartyTable
         }
     }
 
-    private bool ClearAway(int n)
+    /// <summary>Clears away a number that something still names, if no process has it: also one that was cleared away already, for whatever named it just after that.</summary>
+    /// <returns>Whether it was done.</returns>
+    public bool ClearAwayIfDead(int n)
+    {
+        lock (_lock)
+        {
+            return (uint)n < Capacity && n != Self.Number && ClearAway(n, evenIfFree: true);
+        }
+    }
+
+    private bool ClearAway(int n, bool evenIfFree = false)
     {
         if (Sys.LockByte(_fd, LockBase + n) != 0)
         {
@@ -132,7 +145,7 @@ internal sealed unsafe class PartyTable
 
         try
         {
-            if (StateOf(n) != PartyState.Active)
+            if (!evenIfFree && StateOf(n) != PartyState.Active)
             {
                 return false;
             }

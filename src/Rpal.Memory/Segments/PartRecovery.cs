@@ -12,10 +12,11 @@ internal static class PartRecovery
             case PartKind.BlockPool:
                 BlockPoolRecovery.Recover(part, deadParty);
                 break;
+            case PartKind.OwnedBuffer:
+                Buffers.OwnedBuffer.Recover(part, deadParty);
+                break;
             default:
                 break;                                           // nothing of it belongs to anybody
         }
-
-        _ = deadParty;
     }
 }

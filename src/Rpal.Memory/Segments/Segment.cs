@@ -54,6 +54,9 @@ public sealed unsafe class Segment : IDisposable
 
     internal PartyTable Parties => _parties;
 
+    /// <summary>Done before it is unmapped: puts back what lies elsewhere meanwhile.</summary>
+    internal event Action? Closing;
+
     internal SegmentHeader* Header => (SegmentHeader*)Address;
 
     private PartEntry* PartEntries => (PartEntry*)(Address + SegmentHeader.PartsOffset);
@@ -235,6 +238,7 @@ public sealed unsafe class Segment : IDisposable
             }
 
             _disposed = true;
+            Closing?.Invoke();
             _parties.Leave();
             _file.Dispose();
             _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);

@@ -37,7 +37,7 @@ internal static class SegmentAddress
     /// </summary>
     /// <returns>Where it lies, which may be elsewhere, or -errno.</returns>
     public static nint Map(int fd, long lengthBytes, long address) =>
-        Sys.Mmap((nint)address, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
+        Sys.Mmap(Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes) ? 0 : (nint)address, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
 
     /// <summary>Whether a file can be mapped there now.</summary>
     public static bool IsFree(int fd, long lengthBytes, long address)
