@@ -1,3 +1,5 @@
+using Rpal.Memory.Waiting;
+
 namespace Rpal.Memory.Segments;
 
 /// <summary>What becomes of a dead process's share of each kind of part. Done for the whole segment, also by processes that do not use that part.</summary>
@@ -7,10 +9,14 @@ internal static class PartRecovery
     {
         switch (part.Kind)
         {
+            case PartKind.Semaphore:
+                SemaphoreRecovery.Recover(part, deadParty);
+                break;
+            case PartKind.SemaphoreSet:
+                SemaphoreSetRecovery.Recover(part, deadParty);
+                break;
             default:
                 break;                                           // nothing of it belongs to anybody
         }
-
-        _ = deadParty;
     }
 }
