@@ -10,23 +10,7 @@ internal enum KillPoint
 {
     None = 0,
 
-    // Owned buffers.
-    BufferSeatClaimed = 21,
-    BufferReadTaken = 22,
-    BufferReadReleased = 23,
-    BufferWriteTaken = 24,
-    BufferWritten = 25,
-    BufferWriteReleased = 26,
-    BufferHandingOver = 27,
-    BufferHandedOver = 28,
-    BufferAccepted = 29,
-    BufferRecovering = 30,
-    BufferWaiting = 31,
-    BufferGuardOpened = 32,
-    BufferGuardClosed = 33,
-    BufferHalfWritten = 34,                                      // reached by the tests' writers
-
-    // 1 to 19: block pools. 21 to 39: owned buffers. 41 to 59: semaphores.
+    // Block pools: 1 to 19.
 
     /// <summary>Off the list, not yet claimed.</summary>
     PoolPopped = 1,
@@ -63,6 +47,68 @@ internal enum KillPoint
 
     /// <summary>Recovery has marked an offer of the dead one.</summary>
     PoolOrphaned = 12,
+    // Owned buffers: 21 to 39.
+    BufferSeatClaimed = 21,
+    BufferReadTaken = 22,
+    BufferReadReleased = 23,
+    BufferWriteTaken = 24,
+    BufferWritten = 25,
+    BufferWriteReleased = 26,
+    BufferHandingOver = 27,
+    BufferHandedOver = 28,
+    BufferAccepted = 29,
+    BufferRecovering = 30,
+    BufferWaiting = 31,
+    BufferGuardOpened = 32,
+    BufferGuardClosed = 33,
+    BufferHalfWritten = 34,                                      // reached by the tests' writers
+
+    // Semaphores: 41 to 59.
+
+    /// <summary>A waiter has announced itself and not gone to sleep.</summary>
+    WaitAnnounced = 41,
+
+    /// <summary>A waiter has left its sleep and not taken anything.</summary>
+    WaitWoken = 42,
+
+    /// <summary>A waiter has taken one and still is announced.</summary>
+    WaitTaken = 43,
+
+    /// <summary>A releaser has raised the count and woken nobody.</summary>
+    ReleaseCounted = 44,
+
+    /// <summary>A releaser has woken sleepers and rung no bell.</summary>
+    ReleaseWoken = 45,
+
+    /// <summary>A releaser has set a set's bell, and not the summary.</summary>
+    RingBell = 46,
+
+    /// <summary>A releaser has set the summary and not looked whether the waiter sleeps.</summary>
+    RingSummary = 47,
+
+    /// <summary>A releaser has undertaken to wake a set's waiter, and has not.</summary>
+    RingWake = 48,
+
+    /// <summary>A set's waiter has said that it sleeps, and does not yet.</summary>
+    SetParked = 49,
+
+    /// <summary>A set's waiter has left its sleep and looked at nothing.</summary>
+    SetWoken = 50,
+
+    /// <summary>A set's waiter has taken bells away and not looked at the semaphores.</summary>
+    SetBellsTaken = 51,
+
+    /// <summary>A link to a set is written, and not in the mask.</summary>
+    LinkWritten = 52,
+
+    /// <summary>A link is out of the mask, and still written.</summary>
+    LinkMasked = 53,
+
+    /// <summary>A seat is claimed and not yet cleared of its former owner's bells.</summary>
+    SeatClaimed = 54,
+
+    /// <summary>A recoverer has cleared a dead party's bit, and woken nobody for it.</summary>
+    RecoverCleared = 55,
 }
 
 internal static class KillPoints

@@ -15,6 +15,7 @@ internal static class Program
         SegmentRoles.Add(s_roles);
         BlockRoles.Add(s_roles);
         BufferRoles.Add(s_roles);
+        WaitingRoles.Add(s_roles);
         using var socket = new SafeFileHandle(int.Parse(args[0], CultureInfo.InvariantCulture), ownsHandle: true);
         return s_roles[args[1]](new Peer(socket, args[2..]));
     }

@@ -1,4 +1,5 @@
 using Rpal.Memory.Blocks;
+using Rpal.Memory.Waiting;
 
 namespace Rpal.Memory.Segments;
 
@@ -14,6 +15,12 @@ internal static class PartRecovery
                 break;
             case PartKind.OwnedBuffer:
                 Buffers.OwnedBuffer.Recover(part, deadParty);
+                break;
+            case PartKind.Semaphore:
+                SemaphoreRecovery.Recover(part, deadParty);
+                break;
+            case PartKind.SemaphoreSet:
+                SemaphoreSetRecovery.Recover(part, deadParty);
                 break;
             default:
                 break;                                           // nothing of it belongs to anybody

@@ -52,6 +52,9 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>This process among those that have it open.</summary>
     public Party Self => _parties.Self;
 
+    /// <summary>Before it is unmapped: threads of ours that sleep in it must leave.</summary>
+    internal event Action? Closing;
+
     internal PartyTable Parties => _parties;
 
     /// <summary>Done before it is unmapped: puts back what lies elsewhere meanwhile.</summary>
@@ -237,6 +240,7 @@ public sealed unsafe class Segment : IDisposable
                 return;
             }
 
+            Closing?.Invoke();
             _disposed = true;
             Closing?.Invoke();
             _parties.Leave();
