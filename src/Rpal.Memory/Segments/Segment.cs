@@ -52,12 +52,9 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>This process among those that have it open.</summary>
     public Party Self => _parties.Self;
 
-    /// <summary>Before it is unmapped: threads of ours that sleep in it must leave.</summary>
-    internal event Action? Closing;
-
     internal PartyTable Parties => _parties;
 
-    /// <summary>Done before it is unmapped: puts back what lies elsewhere meanwhile.</summary>
+    /// <summary>Before it is unmapped: threads of ours that sleep in it leave, and what lies elsewhere is put back.</summary>
     internal event Action? Closing;
 
     internal SegmentHeader* Header => (SegmentHeader*)Address;
@@ -242,7 +239,6 @@ public sealed unsafe class Segment : IDisposable
 
             Closing?.Invoke();
             _disposed = true;
-            Closing?.Invoke();
             _parties.Leave();
             _file.Dispose();
             _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);
