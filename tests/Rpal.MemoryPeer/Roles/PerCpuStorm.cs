@@ -32,7 +32,6 @@ internal static unsafe class PerCpuStorm
         Array.ForEach(troublers, t => t.Join());
         Array.ForEach(workers, w => w.Join());
         Peer.Say($"sections {PerCpuSections.AreUsed} added {s_added} taken {s_taken} shared {s_shared} moves {s_moves} signals {s_sent}");
-        Peer.Say("over");
         return 0;
     }
 
