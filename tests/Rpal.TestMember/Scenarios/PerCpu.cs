@@ -109,18 +109,19 @@ internal static unsafe class PerCpu
 
     private static int Storm()
     {
-        const int callers = 3, calls = 400, rounds = 2000;
+        const int callers = 3, rounds = 2000;
         RpalConnection service = Calls.Connect("percpu");
         using var here = new PerCpuCounter();
         int[] tids = new int[callers];
         bool stop = false;
+        long called = 0;
         var storm = new Thread(() => Trouble(tids, ref stop));
         storm.Start();
         Check.Parallel(callers, t =>
         {
             tids[t] = Sys.GetTid();
-            long answer = 0;
-            for (int i = 0; i < calls; i++)
+            long answer = 0, calls = 0;
+            for (; !Volatile.Read(ref stop); calls++)
             {
                 Check.Equal(CallStatus.Answered, service.Call(Count, (long)rounds, ref answer, Calls.Soon));
                 Check.Equal(rounds, answer);
@@ -131,36 +132,39 @@ internal static unsafe class PerCpu
                 }
             }
 
-            Volatile.Write(ref tids[t], 0);
+            Interlocked.Add(ref called, calls);
         });
-        Volatile.Write(ref stop, true);
         storm.Join();
-        Check.Equal((long)callers * calls * rounds, here.Sum());
+        Check.Equal(called * rounds, here.Sum());
         long lazy = Ask(service, Lazy);
-        Console.WriteLine($"{lazy} lazy switches");
-        Check.That(lazy > 100, $"{lazy} lazy switches");
-        Check.Equal((long)callers * calls * rounds, Ask(service, Quiet));
+        Console.WriteLine($"{called} calls, {lazy} lazy switches");
+        Check.That(lazy > 0);
+        Check.Equal(called * rounds, Ask(service, Quiet));
         Check.Equal(CallStatus.Answered, service.Call(Stop, [], [], out _, Calls.Soon));
         return 0;
     }
 
-    /// <summary>Signals that call contexts home, and other CPUs for the kernel threads.</summary>
+    /// <summary>Signals that call contexts home, and other CPUs for the kernel threads: so many, or for so long.</summary>
     private static void Trouble(int[] tids, ref bool stop)
     {
+        const int signals = 2000, limitMs = 15_000;
         _ = Sys.SchedGetAffinity(0, out ulong all);
         int[] cpus = [.. Enumerable.Range(0, 64).Where(c => (all >> c & 1) != 0)];
         var random = new Random(3);
-        while (!Volatile.Read(ref stop))
+        long until = Environment.TickCount64 + limitMs;
+        for (int sent = 0; sent < signals && Environment.TickCount64 < until;)
         {
             int tid = Volatile.Read(ref tids[random.Next(tids.Length)]);
             if (tid != 0)
             {
-                _ = Sys.Tgkill(Environment.ProcessId, tid, Activation);
+                sent += Sys.Tgkill(Environment.ProcessId, tid, Activation) == 0 ? 1 : 0;
                 _ = Sys.SchedSetAffinity(tid, random.Next(4) == 0 ? all : 1ul << cpus[random.Next(cpus.Length)]);
             }
 
-            Thread.SpinWait(random.Next(20_000));
+            Thread.SpinWait(random.Next(10_000));
         }
+
+        Volatile.Write(ref stop, true);
     }
 
     private static long Ask(RpalConnection service, int method, long question = 0)
