@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Rpal.Memory.Segments;
 
@@ -62,12 +64,13 @@ public sealed unsafe class PerCpuCounter : IDisposable
     /// <summary>Adds, on the CPU that the calling thread runs on. Wraps around.</summary>
     /// <param name="value">Any; negative takes away.</param>
     /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(long value)
     {
         byte* lines = _lines;
         if (lines is null)
         {
-            throw Disposed();
+            ThrowDisposed();
         }
 
         PerCpuSections.Add(lines, PerCpuLine.SizeBytes, value);
@@ -80,7 +83,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
         byte* lines = _lines;
         if (lines is null)
         {
-            throw Disposed();
+            ThrowDisposed();
         }
 
         long sum = 0;
@@ -104,5 +107,6 @@ public sealed unsafe class PerCpuCounter : IDisposable
         }
     }
 
-    private static ObjectDisposedException Disposed() => new(nameof(PerCpuCounter));
+    [DoesNotReturn]
+    private static void ThrowDisposed() => throw new ObjectDisposedException(nameof(PerCpuCounter));
 }
