@@ -17,6 +17,7 @@ internal sealed class PeerProcess : IDisposable
     private readonly List<string> _lines = [];
     private readonly Process _process;
     private readonly SafeFileHandle _socket;
+    private int _openStreams = 2;
 
     private PeerProcess(int killPoint, int killCount, string role, string[] words)
     {
@@ -67,7 +68,7 @@ internal sealed class PeerProcess : IDisposable
                     return line;
                 }
 
-                Assert.True(Environment.TickCount64 < until && !(_process.HasExited && _process.WaitForExit(100)), $"'{text}' did not come. The other process printed:\n{_printed}");
+                Assert.True(Environment.TickCount64 < until && _openStreams > 0, $"'{text}' did not come. The other process printed:\n{_printed}");
             }
         }
     }
@@ -107,14 +108,19 @@ internal sealed class PeerProcess : IDisposable
 
     private void Take(string? line)
     {
-        if (line is not null)
+        lock (_lock)
         {
-            lock (_lock)
+            if (line is null)
+            {
+                _openStreams--;                                  // all that it printed is here
+            }
+            else
             {
                 _lines.Add(line);
                 _printed.AppendLine(line);
-                Monitor.PulseAll(_lock);
             }
+
+            Monitor.PulseAll(_lock);
         }
     }
 }

@@ -16,6 +16,7 @@ internal static class Program
         BlockRoles.Add(s_roles);
         BufferRoles.Add(s_roles);
         WaitingRoles.Add(s_roles);
+        PerCpuRoles.Add(s_roles);
         using var socket = new SafeFileHandle(int.Parse(args[0], CultureInfo.InvariantCulture), ownsHandle: true);
         return s_roles[args[1]](new Peer(socket, args[2..]));
     }
