@@ -7,7 +7,4 @@ internal static class MemfdFlags
     public const uint AllowSealing = 0x2;
     public const uint HugeTlb = 0x4;
     public const uint HugePage2MiB = 21u << 26;
-
-    /// <summary>Linux 6.3; without it some systems (vm.memfd_noexec) print a warning.</summary>
-    public const uint NoExecSeal = 0x8;
 }
