@@ -11,12 +11,7 @@ namespace Rpal.Cli.Bench;
 /// <summary>One of the two processes that hand bytes over. Both spin, so that no way pays for sleeping; after a while, or on one CPU, they yield.</summary>
 internal sealed unsafe class OwnershipSide : IDisposable
 {
-    /// <summary>Turns without PAUSE, which takes longer than a cache line's way; turns before the CPU is offered to others.</summary>
-    private const int EagerTurns = 32, SpinsBeforeYield = 2_000;
-
-    /// <summary>Transfers of so few bytes are timed several at a time: reading the clock costs as much as a tenth of one.</summary>
-    private const int SmallBytes = 4096, SmallGroup = 8;
-
+    private const int SpinsBeforeYield = 2_000;
     private const int Seals = FileSeals.Shrink | FileSeals.Grow | FileSeals.Write;
 
     private static readonly long s_patienceTicks = 30 * Stopwatch.Frequency;
@@ -67,8 +62,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
         int bytes = OwnershipFigures.Sizes[size].Bytes;
         OwnedBuffer? buffer = _buffers.GetValueOrDefault((method, size));
         Party reader = _segment.Parties.Find(1)!.Value;
-        int group = Math.Min(rounds, bytes <= SmallBytes && method > OwnershipMethod.Socket ? SmallGroup : 1);
-        uint[] ticks = new uint[rounds / group];
+        uint[] ticks = new uint[rounds];
         long last = Stopwatch.GetTimestamp();
         switch (method)
         {
@@ -117,17 +111,12 @@ internal sealed unsafe class OwnershipSide : IDisposable
                 break;
         }
 
-        return Statistics.Of(ticks).P50 * 1e9 / Stopwatch.Frequency / group;
+        return Statistics.Of(ticks).P50 * 1e9 / Stopwatch.Frequency;
 
         void Took(int i)
         {
-            if ((i + 1) % group != 0)
-            {
-                return;
-            }
-
             long now = Stopwatch.GetTimestamp();
-            ticks[i / group] = (uint)Math.Min(now - last, uint.MaxValue);
+            ticks[i] = (uint)Math.Min(now - last, uint.MaxValue);
             last = now;
         }
     }
@@ -303,11 +292,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
         {
             if (!_sameCpu && ++_turns < SpinsBeforeYield)
             {
-                if (_turns > EagerTurns)
-                {
-                    Thread.SpinWait(1);
-                }
-
+                Thread.SpinWait(1);
                 return;
             }
 
