@@ -14,7 +14,7 @@ namespace Rpal.Memory.Buffers;
 ///  24 room s64         the data's pages; nothing else lies on them
 ///  64 word u64         see LockWord. SYNC buffer-content: released by whoever gives it back, acquired by whoever takes it
 ///  72 wait u32         bit 0 somebody waits | 1..31 counts wake-ups; the futex
-///  76 corrupt u32      how often a party found what makes no sense
+///  76 zero u32
 ///  80 seats u64[24]    seat i belongs to reader bit i of the word, see ReaderSeat; the first six share the word's cache line
 /// 272 end
 /// </code></remarks>
@@ -33,6 +33,5 @@ internal unsafe struct BufferHeader
     [FieldOffset(24)] public long RoomBytes;
     [FieldOffset(WordOffset)] public ulong Word;
     [FieldOffset(72)] public uint Wait;
-    [FieldOffset(76)] public uint Corrupt;
     [FieldOffset(80)] public fixed ulong Seats[LockWord.ReaderBits];
 }

@@ -28,9 +28,12 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
     /// <summary>Most times that others may change the word between our look at it and our exchange.</summary>
     public const int ContentionLimit = 1000;
 
+    private long _corrupt;
+
     public LockWord Word => new(Volatile.Read(ref header->Word));
 
-    public uint CorruptCount => Volatile.Read(ref header->Corrupt);
+    /// <summary>Here, not in shared memory: whoever spoils the header could reset it.</summary>
+    public long CorruptCount => Volatile.Read(ref _corrupt);
 
     public ulong SeatOwner(int seat) => Volatile.Read(ref header->Seats[seat]);
 
@@ -213,7 +216,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
 
     private BufferStatus Corrupted()
     {
-        Interlocked.Increment(ref header->Corrupt);
+        Interlocked.Increment(ref _corrupt);
         return BufferStatus.Corrupt;
     }
 }

@@ -55,7 +55,7 @@ public sealed unsafe class OwnedBuffer
     /// <summary>How this process guards it, if it does so by system calls.</summary>
     public GuardMeans Means { get; }
 
-    /// <summary>How often any party found in the shared header what makes no sense.</summary>
+    /// <summary>How often this object found in the shared header what makes no sense: somebody writes over it, or a lease was given back twice.</summary>
     public long CorruptCount => _lock.CorruptCount;
 
     /// <summary>Whether a writer died inside, and none has completed since.</summary>
