@@ -18,6 +18,7 @@ internal static class BenchFigures
         ("lazy", "a handler that makes a system call: handed over, or run in place; beside a Unix socket", Lazy),
         ("scale", "calls per second, one and two senders into two receivers", Scale),
         ("start", "start to end of a hello program, as member and as plain process", Start),
+        ("wait", "wake-to-run of a semaphore, beside eventfd, pipe and Unix socket, on the same and another CPU; waiting for any of 1 to 1,000", WaitBench.RunAsync),
     ];
 
     /// <summary>Cycles of the time stamp counter per nanosecond, as the family's host measured it.</summary>
