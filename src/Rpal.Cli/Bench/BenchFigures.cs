@@ -21,6 +21,7 @@ internal static class BenchFigures
         ("start", "start to end of a hello program, as member and as plain process", Start),
         ("ownership", OwnershipFigures.Description, OwnershipFigures.Run),
         ("percpu", "seed 004's table: add to a plain word, with lock cmpxchg, in a per-CPU section; the CPU's number; from C# and as bare loops", PerCpuFigures.Run),
+        ("wait", "wake-to-run of a semaphore, beside eventfd, pipe and Unix socket, on the same and another CPU; waiting for any of 1 to 1,000", WaitBench.RunAsync),
     ];
 
     /// <summary>Cycles of the time stamp counter per nanosecond, as the family's host measured it.</summary>

@@ -108,7 +108,7 @@ public sealed class SemaphoreSet : IDisposable
         lock (_seat.Members)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            while (_seat.TryNext(out int member))
+            for (int looks = 0; looks < _seat.LooksLimit && _seat.TryNext(out int member); looks++)
             {
                 semaphore = _seat.MemberAt(member);
                 WaitStatus status = semaphore?.TryWait() ?? WaitStatus.TimedOut;

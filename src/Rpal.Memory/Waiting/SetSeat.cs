@@ -38,6 +38,9 @@ internal sealed unsafe class SetSeat
 
     public int Count => _byOffset.Count;
 
+    /// <summary>Members that are looked at in one go; a peer that rings without end must not hold the waiter beyond its time.</summary>
+    public int LooksLimit => _members.Length;
+
     /// <summary>Takes a free seat. Seats of the dead are cleared away first, if there is no other.</summary>
     /// <exception cref="SegmentException">NoSuchPart, Full.</exception>
     public static SetSeat Claim(Segment segment, int part)

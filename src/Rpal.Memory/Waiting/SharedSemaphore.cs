@@ -177,7 +177,14 @@ public sealed unsafe class SharedSemaphore
         long until = WaitSlice.Until(timeout);
         cancellationToken.ThrowIfCancellationRequested();
         WaitStatus status = TryWait();
-        return status != WaitStatus.TimedOut || until <= WaitSlice.Now ? status : WaitLong(until, cancellationToken);
+        return status != WaitStatus.TimedOut || until <= WaitSlice.Now ? status : WaitLong(until, maySpin: true, cancellationToken);
+    }
+
+    /// <summary>As <see cref="Wait(TimeSpan, CancellationToken)"/>, but goes to sleep at once: for measurements of waking.</summary>
+    internal WaitStatus WaitAsleep(TimeSpan timeout)
+    {
+        WaitStatus status = TryWait();
+        return status != WaitStatus.TimedOut ? status : WaitLong(WaitSlice.Until(timeout), maySpin: false, CancellationToken.None);
     }
 
     /// <summary>Takes a token, waiting for one without a thread: one thread of this process waits for all.</summary>
@@ -221,9 +228,9 @@ public sealed unsafe class SharedSemaphore
         }
     }
 
-    private WaitStatus WaitLong(long until, CancellationToken cancellationToken)
+    private WaitStatus WaitLong(long until, bool maySpin, CancellationToken cancellationToken)
     {
-        long began = WaitSlice.Now, spinUntil = Math.Min(until, began + _adaptive.BudgetNs());
+        long began = WaitSlice.Now, spinUntil = Math.Min(until, began + (maySpin ? _adaptive.BudgetNs() : 0));
         while (WaitSlice.Now < spinUntil)
         {
             AdaptiveWait.Pause();

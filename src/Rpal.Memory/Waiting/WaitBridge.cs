@@ -262,7 +262,7 @@ internal sealed unsafe class WaitBridge
     {
         lock (_lock)
         {
-            while (!_stopping)
+            for (int looks = 0; looks < _seat.LooksLimit && !_stopping; looks++)
             {
                 SharedSemaphore? rung;
                 lock (_seat.Members)
