@@ -42,8 +42,7 @@ internal sealed partial class Emitter
         EmitSpawn();
         EmitRunSteps();
         EmitCopy();
-        EmitPerCpu();
-        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints, l => SectionsOf(_sections, l));
+        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints);
     }
 
     private Label L(string name)
