@@ -193,12 +193,12 @@ public sealed unsafe class SemaphoreSetTests
     }
 
     [Theory]
-    [InlineData((int)KillPoint.SetParked, 0)]
-    [InlineData((int)KillPoint.SetWoken, 0)]
-    [InlineData((int)KillPoint.SetBellsTaken, 0)]
-    [InlineData((int)KillPoint.LinkWritten, 0)]
-    [InlineData((int)KillPoint.SeatClaimed, 0)]
-    public void A_killed_waiters_seat_and_links_are_cleared_and_the_living_one_gets_all(int point, int lost)
+    [InlineData((int)KillPoint.SetParked)]
+    [InlineData((int)KillPoint.SetWoken)]
+    [InlineData((int)KillPoint.SetBellsTaken)]
+    [InlineData((int)KillPoint.LinkWritten)]
+    [InlineData((int)KillPoint.SeatClaimed)]
+    public void A_killed_waiters_seat_and_links_are_cleared_and_the_living_one_gets_all(int point)
     {
         using var segment = Segment.Create(1 << 20);
         SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 50);
@@ -224,10 +224,9 @@ public sealed unsafe class SemaphoreSetTests
             taken++;
         }
 
-        Assert.Equal((int)left, taken + lost);
+        Assert.Equal((int)left, taken);
         Assert.All(s, one => Assert.Equal((0ul, 1u), (one.Block->State, one.Block->LinkMask)));
         SemaphoreSet.Join(segment, 1).Dispose();                  // the dead one's seat
-        _ = released;
     }
 
     [Fact]
@@ -246,7 +245,18 @@ public sealed unsafe class SemaphoreSetTests
         Assert.All(s, one => Assert.Equal(0u, one.Block->LinkMask));
     }
 
-    private static bool HasExited(PeerProcess peer) => Linux.Sys.Kill(peer.Pid, 0) < 0 || System.IO.File.ReadAllText($"/proc/{peer.Pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+    /// <summary>Also while nobody has waited for it yet; its entry may go at any moment.</summary>
+    internal static bool HasExited(PeerProcess peer)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{peer.Pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
 
     private static SemaphoreSet SetOf(Segment segment, SharedSemaphore[] semaphores, int seats = 1)
     {
