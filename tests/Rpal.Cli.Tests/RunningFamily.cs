@@ -59,7 +59,17 @@ internal sealed class RunningFamily : IDisposable
     /// <summary>A program of the tests' own.</summary>
     public static string Program(string project) => Path.Combine(AppContext.BaseDirectory.TrimEnd('/').Replace("/Rpal.Cli.Tests/", $"/{project}/", StringComparison.Ordinal), project);
 
-    public static bool IsAlive(int pid) => Directory.Exists($"/proc/{pid}") && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+    public static bool IsAlive(int pid)
+    {
+        try
+        {
+            return !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;                                        // not there, or gone between open and read (ESRCH)
+        }
+    }
 
     public void Dispose()
     {
