@@ -28,7 +28,7 @@ internal static class OneAssemblyAtATime
             }
             catch (IOException) when (DateTime.UtcNow < deadline)
             {
-                Thread.Sleep(RetryInterval);
+                Thread.Sleep(RetryInterval);                     // a lock of a file cannot be waited for in .NET
             }
         }
     }

@@ -26,6 +26,7 @@ internal sealed class ControlServer : IDisposable
     private readonly FamilyControl _family;
     private readonly CancellationTokenSource _end = new();
     private readonly IFamilyObserver _observer;
+    private readonly object _followersLock = new();
     private int _connections, _followers;
 
     private ControlServer(Socket listener, string path, FamilyControl family, IFamilyObserver observer)
@@ -61,9 +62,12 @@ internal sealed class ControlServer : IDisposable
         _listener.Dispose();
         File.Delete(_path);
         _family.Logs.Close();
-        for (long begin = Environment.TickCount64; Volatile.Read(ref _followers) > 0 && Environment.TickCount64 - begin < s_lastWords.TotalMilliseconds;)
+        lock (_followersLock)
         {
-            Thread.Sleep(1);
+            for (long until = Environment.TickCount64 + (long)s_lastWords.TotalMilliseconds; _followers > 0 && Environment.TickCount64 < until;)
+            {
+                _ = Monitor.Wait(_followersLock, (int)Math.Max(1, until - Environment.TickCount64));
+            }
         }
 
         _end.Cancel();
@@ -168,7 +172,7 @@ internal sealed class ControlServer : IDisposable
                 ControlRequest request = JsonSerializer.Deserialize<ControlRequest>(line, ControlJson.Options) ?? throw new JsonException("The request is null.");
                 request.Check();
                 follows = request.Follow ? 1 : 0;
-                Interlocked.Add(ref _followers, follows);
+                AddFollowers(follows);
                 answer = await DoAsync(peer, request).ConfigureAwait(false);
             }
             catch (Exception e) when (e is not (SocketException or OperationCanceledException or ObjectDisposedException))
@@ -180,7 +184,16 @@ internal sealed class ControlServer : IDisposable
         }
         finally
         {
-            Interlocked.Add(ref _followers, -follows);
+            AddFollowers(-follows);
+        }
+    }
+
+    private void AddFollowers(int count)
+    {
+        lock (_followersLock)
+        {
+            _followers += count;
+            Monitor.PulseAll(_followersLock);                    // the last one to go lets Dispose go on
         }
     }
 

@@ -23,12 +23,12 @@ internal sealed unsafe class ExitWatch
     private const long LookNs = 100_000;
     private const int EventShift = 8, SignalMask = 0xFF;
 
-    private readonly Family _family;
-    private readonly int _member, _pid;
-    private readonly bool _forLife;
     /// <summary>One a slot: its thread was started when the member attached, and waits. At the end there may be no descriptor to start one with.</summary>
     private static readonly ExitWatch?[] s_standby = new ExitWatch?[FamilyLayout.MemberCapacity];
 
+    private readonly Family _family;
+    private readonly int _member, _pid;
+    private readonly bool _forLife;
     private readonly TaskCompletionSource<bool> _called = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _seized = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -31,7 +31,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index, DeathReport? 
         int waited = 0;
         for (int wait = FirstWaitMs; IsPinned() || HasOrphans(ref waited); wait = Math.Min(2 * wait, LongestWaitMs))
         {
-            Thread.Sleep(wait);
+            Thread.Sleep(wait);                                  // what pins a slot are words of processes that have no reason to tell us
             waited += wait;
             new BorrowedReceivers(family).SettleLeft(index);
             _ = report?.Look();

@@ -11,7 +11,7 @@ internal static class SlotReturn
     {
         while (!Try(family, index, report))
         {
-            Thread.Sleep(s_pause);
+            Thread.Sleep(s_pause);                               // until descriptors or memory are free again: nobody tells
         }
     }
 

@@ -225,7 +225,7 @@ internal static unsafe class Accounting
         }
 
         Console.WriteLine("donated");
-        Thread.Sleep(Timeout.Infinite);
+        Thread.Sleep(Timeout.Infinite);                          // until the test ends the family
         return 0;
     }
 

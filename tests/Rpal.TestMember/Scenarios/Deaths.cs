@@ -156,11 +156,11 @@ internal static class Deaths
             case "throw":
                 throw new InvalidOperationException("as asked");
             case "wait":
-                Thread.Sleep(Timeout.Infinite);
+                Thread.Sleep(Timeout.Infinite);                  // until it is killed
                 break;
             default:
                 Check.Equal(0, Sys.Kill(Environment.ProcessId, int.Parse(way)));
-                Thread.Sleep(Timeout.Infinite);
+                Thread.Sleep(Timeout.Infinite);                  // until the signal ends it
                 break;
         }
 

@@ -44,7 +44,7 @@ internal static class Deeds
             case Deed.StartProcess: return KernelDeeds.StartProcess();
             case Deed.Lock: return KernelDeeds.Contend((int)n);
             case Deed.TaskWait: return KernelDeeds.WaitForTask(n);
-            case Deed.Sleep: Thread.Sleep((int)n); return n;
+            case Deed.Sleep: Thread.Sleep((int)n); return n;         // sleeping in the kernel is what these three are about
             case Deed.Timer: return KernelDeeds.UseTimer();
             case Deed.SleepAtHome: Check.That(Directory.Exists("/")); Thread.Sleep((int)n); return n;
             case Deed.ReceivedTicks: return StandardService.Registered!.ReceivedTime.Ticks;
