@@ -52,22 +52,6 @@ internal static unsafe partial class Sys
     /// <returns>The new descriptor, or -errno.</returns>
     public static int DuplicateInherited(int fd, int lowest) => (int)Invoke(SyscallNumber.Fcntl, fd, Dupfd, lowest);
 
-    /// <summary>memfd_create(2), close-on-exec.</summary>
-    /// <returns>The descriptor, or -errno.</returns>
-    public static int MemfdCreate(long length)
-    {
-        const int closeOnExec = 1;
-        byte name = 0;
-        int fd = (int)Invoke(SyscallNumber.MemfdCreate, (nint)(&name), closeOnExec);
-        int r = fd < 0 ? fd : (int)Invoke(SyscallNumber.Ftruncate, fd, (nint)length);
-        if (r < 0 && fd >= 0)
-        {
-            _ = Close(fd);
-        }
-
-        return r < 0 ? r : fd;
-    }
-
     /// <summary>struct msghdr. 0 name | 8 name length | 16 parts | 24 part count | 32 control | 40 control length | 48 flags</summary>
     private struct MessageHeader
     {

@@ -8,6 +8,7 @@ internal static class SyscallNumber
     public const long Open = 2;
     public const long Close = 3;
     public const long Poll = 7;
+    public const long Lseek = 8;
     public const long Mmap = 9;
     public const long Mprotect = 10;
     public const long Munmap = 11;
@@ -60,6 +61,7 @@ internal static class SyscallNumber
     public const long Waitid = 247;
     public const long Readlinkat = 267;
     public const long Unshare = 272;
+    public const long Fallocate = 285;
     public const long Eventfd2 = 290;
     public const long EpollCreate1 = 291;
     public const long Dup3 = 292;
@@ -75,6 +77,7 @@ internal static class SyscallNumber
     public const long MemfdCreate = 319;
     public const long Execveat = 322;
     public const long Membarrier = 324;
+    public const long PkeyMprotect = 329;
     public const long PkeyAlloc = 330;
     public const long PkeyFree = 331;
     public const long Rseq = 334;

@@ -24,6 +24,7 @@ public sealed class BenchTests
     [InlineData("lazy", "lazy_rtt_ns", "inplace_rtt_ns", "socket_rtt_ns")]
     [InlineData("scale", "calls_per_second_1", "calls_per_second_2")]
     [InlineData("start", "plain_ms", "member_ms", "ratio")]
+    [InlineData("percpu", "lock_to_percpu_overhead", "loop_lock_to_percpu_overhead", "baseline_ns", "lock_cmpxchg_ns", "percpu_ns", "getcpu_ns", "rseq_cpu_ns")]
     public void A_benchmark_prints_one_object_with_its_figures(string benchmark, params string[] names)
     {
         JsonElement figures = Json("bench", benchmark, "--json");

@@ -44,6 +44,8 @@ public sealed partial class ConstantsTests(ITestOutputHelper output)
             ["WipeOnFork"] = "MADV_WIPEONFORK",
         }),
         [typeof(FutexOp)] = new("FUTEX_", []),
+        [typeof(FileSeals)] = new("F_SEAL_", []),
+        [typeof(MemfdFlags)] = new("MFD_", new() { ["CloseOnExec"] = "MFD_CLOEXEC", ["HugeTlb"] = "MFD_HUGETLB", ["HugePage2MiB"] = "MAP_HUGE_2MB" }),
         [typeof(PrctlOp)] = new("PR_", new()
         {
             ["SetParentDeathSignal"] = "PR_SET_PDEATHSIG",

@@ -7,7 +7,7 @@ namespace Rpal.Linux.Tests;
 public sealed class LayoutTests
 {
     private static readonly string[] LibcHeaders =
-        ["time.h", "poll.h", "signal.h", "sys/epoll.h", "sys/uio.h", "linux/seccomp.h", "linux/filter.h", "sys/user.h"];
+        ["time.h", "poll.h", "signal.h", "sys/epoll.h", "sys/uio.h", "linux/seccomp.h", "linux/filter.h", "sys/user.h", "linux/futex.h", "linux/rseq.h"];
 
     private sealed record Peer(string Type, string Fields, bool KernelSignal = false);
 
@@ -26,6 +26,9 @@ public sealed class LayoutTests
         [typeof(StackT)] = new("stack_t", "ss_sp ss_flags ss_size"),
         [typeof(SigInfoChild)] = new("siginfo_t", "si_signo si_errno si_code si_pid si_uid si_status"),
         [typeof(UserRegisters)] = new("struct user_regs_struct", "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs"),
+        [typeof(FutexWaitv)] = new("struct futex_waitv", "val uaddr flags __reserved"),
+        [typeof(RseqArea)] = new("struct rseq", "cpu_id_start cpu_id rseq_cs flags"),
+        [typeof(RseqSection)] = new("struct rseq_cs", "version flags start_ip post_commit_offset abort_ip"),
         [typeof(IoVec)] = new("struct iovec", "iov_base iov_len"),
     };
 

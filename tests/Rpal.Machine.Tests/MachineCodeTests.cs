@@ -92,6 +92,27 @@ public sealed class MachineCodeTests
         Assert.Single(fs);
     }
 
+    /// <summary>What the kernel asks of a section, and what makes a lazy switch anywhere in it harmless: no address of the kernel's area is held in a register.</summary>
+    [Fact]
+    public void A_per_CPU_section_has_one_commit_at_its_end_calls_nothing_and_finds_its_area_through_GS()
+    {
+        MachineCode code = MachineCode.Assemble();
+        Instruction[] all = [.. Listing.Decode(code)];
+        Assert.Equal(["percpu_add", "percpu_push", "percpu_pop", "percpu_store"], code.Sections.Select(s => s.Name));
+        foreach (PerCpuSection section in code.Sections)
+        {
+            Instruction[] inside = [.. all.Where(i => (long)i.IP >= section.Start && (long)i.IP < section.End)];
+            Assert.Equal(section.End, (long)inside[^1].NextIP);
+            Assert.True(inside[^1].Op0Kind == OpKind.Memory && inside[^1].MemoryBase == Register.RDI, section.Name);
+            Assert.DoesNotContain(inside, i => i.FlowControl is FlowControl.Call or FlowControl.IndirectBranch or FlowControl.Return || i.Code == Code.Syscall || i.HasLockPrefix);
+            Instruction store = all.Single(i => (long)i.NextIP == section.Start);
+            Assert.Equal((Register.GS, (ulong)ThreadBlock.RseqCpuStartOffset + 8), (store.MemorySegment, store.MemoryDisplacement64));
+            Assert.Equal((Register.GS, (ulong)ThreadBlock.RseqCpuStartOffset + 4), (inside[0].MemorySegment, inside[0].MemoryDisplacement64));
+            Assert.True(section.Abort >= section.End);
+            Assert.Equal(Rpal.Linux.Sys.RseqSignature, BitConverter.ToUInt32(code.Bytes, (int)(section.Abort - FamilyLayout.CodeBase) - sizeof(uint)));
+        }
+    }
+
     [Fact]
     public void One_instruction_of_the_copy_touches_memory_and_its_recovery_point_is_right_behind()
     {

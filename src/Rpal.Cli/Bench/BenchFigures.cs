@@ -17,7 +17,11 @@ internal static class BenchFigures
         ("call", "round trip of a call, with and without time accounting, beside the floor (the emitted call routine in an emitted loop, empty handler) and a Unix socket with epoll", Call),
         ("lazy", "a handler that makes a system call: handed over, or run in place; beside a Unix socket", Lazy),
         ("scale", "calls per second, one and two senders into two receivers", Scale),
+        ("blocks", "blocks allocated and freed per second: one thread, two threads, two processes, without and with per-CPU lists; beside a list under a lock and ArrayPool", BlockFigures.RunAsync),
         ("start", "start to end of a hello program, as member and as plain process", Start),
+        ("ownership", OwnershipFigures.Description, OwnershipFigures.Run),
+        ("percpu", "seed 004's table: add to a plain word, with lock cmpxchg, in a per-CPU section; the CPU's number; from C# and as bare loops", PerCpuFigures.Run),
+        ("wait", "wake-to-run of a semaphore, beside eventfd, pipe and Unix socket, on the same and another CPU; waiting for any of 1 to 1,000", WaitBench.RunAsync),
     ];
 
     /// <summary>Cycles of the time stamp counter per nanosecond, as the family's host measured it.</summary>
@@ -133,6 +137,6 @@ internal static class BenchFigures
         return (double)(node ?? throw new BenchFailedException($"A benchmark's process did not report {string.Join('.', path)}."));
     }
 
-    private static JsonObject Rounded(Dictionary<string, double> figures) =>
+    public static JsonObject Rounded(Dictionary<string, double> figures) =>
         new(figures.Select(f => KeyValuePair.Create(f.Key, (JsonNode?)Math.Round(f.Value, Math.Abs(f.Value) < 100 ? 3 : 1))));
 }

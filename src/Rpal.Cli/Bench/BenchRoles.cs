@@ -21,6 +21,11 @@ internal static class BenchRoles
             case "scale": CallRoles.MeasureScale(); break;
             case "socket-server": SocketRoles.Serve(rest[0], int.Parse(rest[1])); break;
             case "socket-client": SocketRoles.Measure(rest[0], int.Parse(rest[1]), int.Parse(rest[2])); break;
+            case "blocks": BlockBenchPeer.Serve(int.Parse(rest[0])); break;
+            case "ownership-writer": OwnershipRoles.Write(int.Parse(rest[0]), int.Parse(rest[1])); break;
+            case "ownership-reader": OwnershipRoles.Read(int.Parse(rest[0]), int.Parse(rest[1]), int.Parse(rest[2])); break;
+            case "wait-waker": WaitRoles.Wake(rest[0], int.Parse(rest[1]), int.Parse(rest[2])); break;
+            case "wait-woken": WaitRoles.BeWoken(rest[0], int.Parse(rest[1]), rest.Length > 3 ? [int.Parse(rest[2]), int.Parse(rest[3]), int.Parse(rest[^1])] : [int.Parse(rest[2]), -1, -1]); break;
             case "hello": Console.WriteLine("hello"); break;
             default: return 64;
         }

@@ -1,5 +1,6 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
 
 namespace Rpal.Hosting.Death;
 
@@ -232,9 +233,21 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         return waits;
     }
 
-    /// <summary>The context that a thread in the trampoline had interrupted, as its lazy switch would have moved it; any other as it is.</summary>
+    /// <summary>
+    /// The context that a thread in the trampoline had interrupted, as its lazy switch would have moved it; any other as it is, but for one inside a
+    /// per-CPU section: that starts again, as the kernel would have had it on any way out but this one.
+    /// </summary>
     private SavedContext Interrupted(SavedContext context)
     {
+        foreach (PerCpuSection section in family.Code.Sections)
+        {
+            if (context.Rip >= section.Start && context.Rip < section.End)
+            {
+                context.Rip = section.Abort;
+                return context;
+            }
+        }
+
         bool handler = IsIn(context, "on_signal", "in_place_stub"), entrance = IsIn(context, "trampoline_0", "arm");
         if (!handler && !entrance)
         {

@@ -37,5 +37,20 @@ internal enum Routine
     /// <summary><c>nuint copy(void* to, void* from, nuint bytes)</c>: bytes not copied, because memory was not there.</summary>
     Copy,
 
+    /// <summary><c>int add(long* words, nint strideBytes, long value)</c>: to the word of the CPU it runs on; 0, or -1: the kernel does not tell this thread its CPU. This and those below: only in an armed thread.</summary>
+    PerCpuAdd,
+
+    /// <summary><c>int push(uint* heads, nint strideBytes, uint* links, uint node)</c>: onto the CPU's list; 0 or -1.</summary>
+    PerCpuPush,
+
+    /// <summary><c>long pop(uint* heads, nint strideBytes, uint* links, uint nodes)</c>: the node, -1, -2 empty, -3 the head is no node's.</summary>
+    PerCpuPop,
+
+    /// <summary><c>int store(uint* words, nint strideBytes, uint expected, uint value)</c>: compares the first word, stores the second; 0, 1 it differed, or -1.</summary>
+    PerCpuStore,
+
+    /// <summary><c>int number()</c>: the CPU, or -1.</summary>
+    PerCpuNumber,
+
     Count,
 }

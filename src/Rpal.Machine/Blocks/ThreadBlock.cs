@@ -16,6 +16,8 @@ namespace Rpal.Machine.Blocks;
 /// sender         64 rsp u64   72 fs u64   80 own receiver u64   88 reply u32   92 spin budget u32
 ///                96 mxcsr u32   100 x87 control u16 (as the handler left them, set by whoever replies)   104 error text u64   112 claim word u32 (what a claim by it writes as state word)   116 CPU of whom it waits for u32
 ///               120 service whose receivers it waits for u64, or 0   128 account u64   136 index i32
+/// per CPU       160 rseq cpu start u32   164 rseq cpu u32   168 rseq section u64   176 rseq flags u64   184 rseq rest u64
+///               the kernel thread's <see cref="Rpal.Linux.RseqArea"/>: the kernel writes the CPU, the sections their descriptor
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
 ///               answer to an earlier call can never be taken for this one's.
 /// counters      192 signals queued again u64
@@ -30,7 +32,7 @@ internal unsafe struct ThreadBlock
         SelfOffset = 0, CurrentOffset = 8, SelectorOffset = 16, ParkedOffset = 24, TidOffset = 32, PidOffset = 36, MemberOffset = 40,
         InjectCountdownOffset = 48, InjectReloadOffset = 52, PausedAtOffset = 56,
         RspOffset = 64, FsOffset = 72, OwnReceiverOffset = 80, ReplyOffset = 88, SpinBudgetOffset = 92, MxcsrOffset = 96, X87ControlOffset = 100,
-        ClaimWordOffset = 112, PeerCpuOffset = 116, AccountOffset = 128, LastReceiverOffset = 256,
+        ClaimWordOffset = 112, PeerCpuOffset = 116, AccountOffset = 128, RseqCpuStartOffset = 160, LastReceiverOffset = 256,
         RequeuedOffset = 192;
 
     [FieldOffset(SelfOffset)] public ThreadBlock* Self;
@@ -57,6 +59,11 @@ internal unsafe struct ThreadBlock
     [FieldOffset(PeerCpuOffset)] public uint PeerCpu;
     [FieldOffset(120)] public ServiceEntry* WaitsFor;
     [FieldOffset(AccountOffset)] public ThreadAccount* Account;
+    [FieldOffset(RseqCpuStartOffset)] public uint RseqCpuStart;
+    [FieldOffset(164)] public uint RseqCpu;
+    [FieldOffset(168)] public ulong RseqSection;
+    [FieldOffset(176)] public ulong RseqFlags;
+    [FieldOffset(184)] public ulong RseqRest;
     [FieldOffset(LastReceiverOffset)] public fixed long LastReceiver[LastReceiverCount];
     public const int LastReceiverCount = 64;
 

@@ -42,7 +42,8 @@ internal sealed partial class Emitter
         EmitSpawn();
         EmitRunSteps();
         EmitCopy();
-        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints);
+        EmitPerCpu();
+        return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints, l => SectionsOf(_sections, l));
     }
 
     private Label L(string name)

@@ -54,6 +54,7 @@ internal static unsafe class CodeRegion
         }
 
         code.Bytes.CopyTo(new Span<byte>((void*)at, (int)FamilyLayout.CodeBytes));
+        PerCpuCode.WriteSections(code.Sections, (byte*)at + FamilyLayout.CodeBytes - Emitter.SectionTableBytes);
         int x = Sys.Mprotect(at, (nuint)FamilyLayout.CodeBytes, Prot.Read | Prot.Exec);
         if (x < 0)
         {

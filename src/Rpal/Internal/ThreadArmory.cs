@@ -68,6 +68,7 @@ internal static unsafe class ThreadArmory
             InjectReload = s_injectReload,
         };
         block->Account->Used = 1;
+        PerCpuThread.Move(block);                                // while its system calls are its own
         int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
         if (r < 0)
         {
@@ -75,6 +76,7 @@ internal static unsafe class ThreadArmory
             throw new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }
 
+        PerCpuThread.Armed();
         return t_block = block;
     }
 

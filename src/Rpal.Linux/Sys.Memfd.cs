@@ -1,0 +1,56 @@
+namespace Rpal.Linux;
+
+internal static unsafe partial class Sys
+{
+    private const int AddSealsCommand = 1033, GetSealsCommand = 1034;
+
+    /// <summary>memfd_create(2). Flags: <see cref="MemfdFlags"/>. Its length is 0.</summary>
+    /// <param name="name">For /proc/PID/maps only: it names nothing that others could open.</param>
+    /// <param name="flags">How.</param>
+    /// <returns>The descriptor, or -errno: EMFILE, ENOMEM, EINVAL no such huge page size.</returns>
+    public static int MemfdCreate(ReadOnlySpan<byte> name, uint flags)
+    {
+        Span<byte> text = stackalloc byte[name.Length + 1];
+        name.CopyTo(text);
+        text[^1] = 0;
+        fixed (byte* p = text)
+        {
+            return (int)Invoke(SyscallNumber.MemfdCreate, (nint)p, (nint)flags);
+        }
+    }
+
+    /// <summary>memfd_create(2), close-on-exec, and ftruncate(2).</summary>
+    /// <returns>The descriptor, or -errno.</returns>
+    public static int MemfdCreate(long length)
+    {
+        int fd = MemfdCreate([], MemfdFlags.CloseOnExec);
+        int r = fd < 0 ? fd : Ftruncate(fd, length);
+        if (r < 0 && fd >= 0)
+        {
+            _ = Close(fd);
+        }
+
+        return r < 0 ? r : fd;
+    }
+
+    /// <summary>ftruncate(2).</summary>
+    public static int Ftruncate(int fd, long length) => (int)Invoke(SyscallNumber.Ftruncate, fd, (nint)length);
+
+    /// <summary>fallocate(2), mode 0: the bytes exist afterwards, so touching them cannot fail for want of room.</summary>
+    /// <returns>0, or -errno: ENOSPC, ENOMEM, EINTR.</returns>
+    public static int Fallocate(int fd, long offset, long length) => (int)Invoke(SyscallNumber.Fallocate, fd, 0, (nint)offset, (nint)length);
+
+    /// <summary>lseek(2) to the end: the file's length in bytes.</summary>
+    public static long FileLength(int fd)
+    {
+        const int seekEnd = 2;
+        return Invoke(SyscallNumber.Lseek, fd, 0, seekEnd);
+    }
+
+    /// <summary>fcntl(2), F_ADD_SEALS. Seals: <see cref="FileSeals"/>.</summary>
+    public static int AddSeals(int fd, int seals) => (int)Invoke(SyscallNumber.Fcntl, fd, AddSealsCommand, seals);
+
+    /// <summary>fcntl(2), F_GET_SEALS.</summary>
+    /// <returns>The seals, or -errno: EINVAL not a file in memory.</returns>
+    public static int GetSeals(int fd) => (int)Invoke(SyscallNumber.Fcntl, fd, GetSealsCommand);
+}

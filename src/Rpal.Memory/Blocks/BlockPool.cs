@@ -1,0 +1,248 @@
+using Rpal.Memory.Parties;
+using Rpal.Memory.Segments;
+
+namespace Rpal.Memory.Blocks;
+
+/// <summary>
+/// Equal blocks of a segment, for all its processes: allocated and freed without locks, offered to one another without copying, and given back when their owner dies.
+/// </summary>
+/// <remarks>
+/// <para>Safe for all threads of all processes that have the segment open. A process killed at any instruction takes no block with it for longer than until the next
+/// <see cref="Segment.Sweep"/>, which an allocation that finds nothing does by itself.</para>
+/// <para>What another process wrote is checked before it is used; one that writes anything anywhere can spoil the pool (<see cref="BlockStatus.Corrupt"/>), but makes nobody read or write outside it.
+/// The bytes of a block are only as private as the other processes are honest.</para>
+/// <para>Source: seed 002; docs/memory/blocks.md, docs/adr/0015.</para>
+/// </remarks>
+public sealed unsafe partial class BlockPool
+{
+    /// <summary>A block's length is a multiple of this: blocks never share a cache line.</summary>
+    public const int BlockGranularity = 64;
+
+    /// <summary>Longest block.</summary>
+    public const int MostBlockBytes = 1 << 30;
+
+    /// <summary>Most blocks of a pool.</summary>
+    public const int MostBlocks = (1 << BlockList.IndexBits) - 2;
+
+    /// <summary>Most per-CPU lists of a pool.</summary>
+    public const int MostCaches = 256;
+
+    /// <summary>Blocks that one allocation pops and finds taken by a recovery before it says Exhausted.</summary>
+    private const int LostClaimsLimit = 1024;
+
+    /// <summary>Longest wait for a recovery that has the lists' blocks: then whoever does it is taken for dead or stopped.</summary>
+    private const int RecoveryWaitMs = 200;
+
+    /// <summary>Time between two looks for dead parties by allocations that find nothing.</summary>
+    private const int SweepIntervalMs = 20;
+
+    private readonly PoolMemory _m;
+    private readonly Segment _segment;
+    private readonly Party _self;
+    private long _nextSweepMs;
+
+    private BlockPool(PoolMemory m) => (_m, _segment, _self) = (m, m.Part.Segment, m.Part.Segment.Self);
+
+    /// <summary>Where it lies; its <see cref="Part.Index"/> is what other processes open it by.</summary>
+    public Part Part => _m.Part;
+
+    /// <summary>Bytes of a block.</summary>
+    public int BlockBytes => _m.Layout.BlockBytes;
+
+    /// <summary>How many there are.</summary>
+    public int BlockCount => _m.Layout.BlockCount;
+
+    /// <summary>Lists of free blocks beside the common one.</summary>
+    public int Caches => _m.Layout.CacheCount;
+
+    internal PoolMemory Memory => _m;
+
+    /// <summary>Bytes of a segment that a pool takes; allow <see cref="Part.Alignment"/>, or 4096 where blocks are whole pages, for its beginning.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static long LengthFor(BlockPoolOptions options) => Layout(options).LengthBytes;
+
+    /// <summary>Adds a pool to a segment. All its blocks are free.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    /// <exception cref="SegmentException">Full.</exception>
+    public static BlockPool Create(Segment segment, BlockPoolOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(segment);
+        BlockPoolLayout layout = Layout(options ?? new BlockPoolOptions());
+        Part part = segment.Add(PartKind.BlockPool, layout.LengthBytes, layout.Alignment, p => PoolMemory.Prepare(p, layout));
+        return new BlockPool(PoolMemory.TryOpen(part)!);
+    }
+
+    /// <summary>The pool that another process made.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="part">Its number there.</param>
+    /// <exception cref="SegmentException">NoSuchPart: there is none, or its header does not describe a pool of its part's length.</exception>
+    public static BlockPool Open(Segment segment, int part)
+    {
+        ArgumentNullException.ThrowIfNull(segment);
+        PoolMemory m = PoolMemory.TryOpen(segment.Find(part, PartKind.BlockPool))
+            ?? throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} of the segment is no pool of its length: block length, count or lists make no sense. Another process has written there.");
+        return new BlockPool(m);
+    }
+
+    /// <summary>Takes a block. Its bytes are what its last owner left.</summary>
+    /// <returns>Done, Exhausted, Corrupt.</returns>
+    public BlockStatus TryAllocate(out Block block)
+    {
+        BlockStatus status = TryClaim(out block);
+        return status == BlockStatus.Exhausted ? TryClaimAfterRecovery(out block) : status;
+    }
+
+    /// <summary>Takes a block to fill it. Disposing the lease without <see cref="BlockLease.Commit"/> frees it.</summary>
+    /// <returns>Done, Exhausted, Corrupt.</returns>
+    public BlockStatus TryReserve(out BlockLease lease)
+    {
+        BlockStatus status = TryAllocate(out Block block);
+        lease = status == BlockStatus.Done ? new BlockLease(this, block, BytesOf(block.Index)) : default;
+        return status;
+    }
+
+    /// <summary>Gives a block back.</summary>
+    /// <returns>Done, AlreadyFree, NotOwned, OutOfRange, Corrupt. Whatever is not Done changed nothing.</returns>
+    public BlockStatus Free(Block block)
+    {
+        BlockStatus status = Check(block, out BlockWord owned);
+        if (status != BlockStatus.Done)
+        {
+            return status;
+        }
+
+        BlockWord releasing = owned.With(BlockState.Releasing);
+        if (!_m.TryChange((uint)block.Index, owned, releasing))
+        {
+            status = Check(block, out _);                        // another thread was faster: what it did is why
+            return status == BlockStatus.Done ? _m.Refuse(BlockStatus.Corrupt) : status;
+        }
+
+        return _m.PutBack((uint)block.Index, releasing, BlockCaches.Own(_m)) ? BlockStatus.Done : _m.Refuse(BlockStatus.Corrupt);
+    }
+
+    /// <summary>The bytes of a block that this process owns. Valid until it is freed or offered: from then on they are another's.</summary>
+    /// <returns>Done, AlreadyFree, NotOwned, OutOfRange, Corrupt.</returns>
+    public BlockStatus TryGetBytes(Block block, out Span<byte> bytes)
+    {
+        BlockStatus status = Check(block, out _);
+        bytes = status == BlockStatus.Done ? BytesOf(block.Index) : default;
+        return status;
+    }
+
+    /// <summary>Counts by all processes since the pool was made, and its free blocks now. Figures of a pool in use are not of one instant.</summary>
+    public BlockPoolStatistics GetStatistics()
+    {
+        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        int free = 0;
+        for (uint i = 0; i < _m.Count; i++)
+        {
+            free += _m.Word(i).State == BlockState.Free ? 1 : 0;
+        }
+
+        BlockPoolHeader header = *_m.Header;
+        return new BlockPoolStatistics(free, (long)header.AlreadyFree, (long)header.NotOwned, (long)header.OutOfRange, (long)header.Cycles, (long)header.Corrupt, (long)header.Recovered);
+    }
+
+    internal Span<byte> BytesOf(int index) => new(_m.Data((uint)index), _m.Layout.BlockBytes);
+
+    private static BlockPoolLayout Layout(BlockPoolOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var layout = new BlockPoolLayout(options.BlockBytes, options.BlockCount, options.Caches);
+        return layout.IsValid ? layout : throw new ArgumentOutOfRangeException(nameof(options), $"A pool of {options.BlockCount} blocks of {options.BlockBytes} bytes with {options.Caches} caches: "
+            + $"there can be 1 to {MostBlocks} blocks, of a multiple of {BlockGranularity} up to {MostBlockBytes} bytes, and 0 to {MostCaches} caches.");
+    }
+
+    private BlockStatus TryClaim(out Block block)
+    {
+        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        block = default;
+        for (int attempt = 0; attempt < LostClaimsLimit; attempt++)
+        {
+            switch (BlockCaches.TryPop(_m, out uint index, out BlockWord free))
+            {
+                case PopResult.Empty:
+                    return BlockStatus.Exhausted;
+                case PopResult.Corrupt:
+                    return _m.Refuse(BlockStatus.Corrupt);
+                default:
+                    uint sequence = free.Sequence + 1;
+                    if (_m.TryChange(index, free, BlockWord.Of(BlockState.Owned, _self.Number, _self.Generation, sequence)))
+                    {
+                        KillPoints.Reach(KillPoint.PoolClaimed);
+                        block = new Block((int)index, sequence);
+                        return BlockStatus.Done;
+                    }
+
+                    break;                                       // a recovery took it for lost, and has put it back
+            }
+        }
+
+        return BlockStatus.Exhausted;
+    }
+
+    /// <summary>Whether this process may use a block, and its word.</summary>
+    private BlockStatus Check(Block block, out BlockWord word)
+    {
+        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        word = default;
+        if ((uint)block.Index >= _m.Count)
+        {
+            return _m.Refuse(BlockStatus.OutOfRange);
+        }
+
+        word = _m.Word((uint)block.Index);
+        return word.Is(BlockState.Owned, _self) && word.Sequence == block.Sequence ? BlockStatus.Done : _m.Refuse(WhyNot(word));
+    }
+
+    private BlockStatus WhyNot(BlockWord word) => word.State switch
+    {
+        BlockState.Free or BlockState.Releasing => BlockStatus.AlreadyFree,
+        BlockState.Owned when word.Is(BlockState.Owned, _self) => BlockStatus.AlreadyFree,      // and allocated again
+        BlockState.Owned or BlockState.Offered or BlockState.Orphaned => BlockStatus.NotOwned,
+        _ => BlockStatus.Corrupt,
+    };
+
+    /// <summary>Nothing is free: because a recovery has it all just now, or because dead processes have it, or it is so.</summary>
+    private BlockStatus TryClaimAfterRecovery(out Block block)
+    {
+        BlockStatus status = WaitForRecovery(out block);
+        if (status != BlockStatus.Exhausted)
+        {
+            return status;
+        }
+
+        long now = Environment.TickCount64;
+        if (now < Volatile.Read(ref _nextSweepMs))
+        {
+            return status;
+        }
+
+        Volatile.Write(ref _nextSweepMs, now + SweepIntervalMs);
+        try
+        {
+            return _segment.Sweep() > 0 ? TryClaim(out block) : status;
+        }
+        catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
+        {
+            return status;                                       // so far there is nothing
+        }
+    }
+
+    private BlockStatus WaitForRecovery(out Block block)
+    {
+        block = default;
+        for (long until = Environment.TickCount64 + RecoveryWaitMs; Volatile.Read(ref _m.Header->Recovering) != 0 && Environment.TickCount64 < until;)     // SYNC recovering: pairs with BlockPoolRecovery.Recover
+        {
+            Thread.Sleep(1);
+            BlockStatus status = TryClaim(out block);
+            if (status != BlockStatus.Exhausted)
+            {
+                return status;
+            }
+        }
+
+        return TryClaim(out block);                              // it may have ended between the search and the look
+    }
+}

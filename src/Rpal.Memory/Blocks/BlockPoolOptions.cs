@@ -1,0 +1,14 @@
+namespace Rpal.Memory.Blocks;
+
+/// <summary>How a pool is made.</summary>
+public sealed record BlockPoolOptions
+{
+    /// <summary>Bytes of a block: a multiple of <see cref="BlockPool.BlockGranularity"/> up to <see cref="BlockPool.MostBlockBytes"/>.</summary>
+    public int BlockBytes { get; init; } = 4096;
+
+    /// <summary>How many, 1 to <see cref="BlockPool.MostBlocks"/>.</summary>
+    public int BlockCount { get; init; } = 1024;
+
+    /// <summary>Lists of free blocks beside the common one, one for each CPU: 0 to <see cref="BlockPool.MostCaches"/>. Default: as many as the machine has CPUs. A CPU behind them shares with another.</summary>
+    public int Caches { get; init; } = Math.Min(Environment.ProcessorCount, BlockPool.MostCaches);
+}

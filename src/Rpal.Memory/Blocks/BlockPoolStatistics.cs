@@ -1,0 +1,11 @@
+namespace Rpal.Memory.Blocks;
+
+/// <summary>What happened in a pool, by all its processes.</summary>
+/// <param name="Free">Blocks that are free now.</param>
+/// <param name="AlreadyFree">Refused: see <see cref="BlockStatus.AlreadyFree"/>.</param>
+/// <param name="NotOwned">Refused: see <see cref="BlockStatus.NotOwned"/>.</param>
+/// <param name="OutOfRange">Refused: see <see cref="BlockStatus.OutOfRange"/>.</param>
+/// <param name="Cycles">Refused: see <see cref="BlockStatus.Cycle"/>.</param>
+/// <param name="Corrupt">Refused: see <see cref="BlockStatus.Corrupt"/>.</param>
+/// <param name="Recovered">Blocks that were given back for dead processes.</param>
+public readonly record struct BlockPoolStatistics(int Free, long AlreadyFree, long NotOwned, long OutOfRange, long Cycles, long Corrupt, long Recovered);

@@ -1,0 +1,222 @@
+using System.Numerics;
+using Rpal.Linux;
+
+namespace Rpal.Memory.Buffers;
+
+/// <summary>What a lease needs for being given back.</summary>
+/// <param name="Word">The word when it was taken.</param>
+/// <param name="Seat">The reader's seat; -1 for a writer.</param>
+/// <param name="Owner">What stands in the seat.</param>
+internal readonly record struct Take(LockWord Word, int Seat, ulong Owner);
+
+/// <summary>Which lease is asked for.</summary>
+internal enum LeaseKind
+{
+    Read,
+    ReadAlone,
+    Write,
+
+    /// <summary>A write lease that another party hands over.</summary>
+    Accept,
+}
+
+/// <summary>A buffer's lock, as one party uses it: each step leaves a word or a seat that names the party. Shared words are read once and checked.</summary>
+/// <param name="header">In shared memory.</param>
+/// <param name="party">This process.</param>
+internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
+{
+    /// <summary>Most times that others may change the word between our look at it and our exchange.</summary>
+    public const int ContentionLimit = 1000;
+
+    private long _corrupt;
+
+    public LockWord Word => new(Volatile.Read(ref header->Word));
+
+    /// <summary>Here, not in shared memory: whoever spoils the header could reset it.</summary>
+    public long CorruptCount => Volatile.Read(ref _corrupt);
+
+    public ulong SeatOwner(int seat) => Volatile.Read(ref header->Seats[seat]);
+
+    /// <summary>Takes it if it can be had now.</summary>
+    public BufferStatus Try(LeaseKind kind, out Take take) => kind switch
+    {
+        LeaseKind.Write => TryWrite(out take),
+        LeaseKind.Accept => TryAccept(out take),
+        _ => TryRead(kind == LeaseKind.ReadAlone, out take),
+    };
+
+    /// <summary>Gives a read lease back.</summary>
+    public BufferStatus ReleaseRead(in Take take)
+    {
+        if (SeatOwner(take.Seat) != take.Owner)
+        {
+            return Corrupted();                                  // it was given back already, or somebody wrote over it
+        }
+
+        BufferStatus status = ClearReader(take.Seat) ? BufferStatus.Released : Corrupted();      // SYNC buffer-content: released
+        KillPoints.Reach(KillPoint.BufferReadReleased);
+        _ = Interlocked.CompareExchange(ref header->Seats[take.Seat], 0, take.Owner);            // a full fence: the seat is free before Wake looks
+        Wake();
+        return status;
+    }
+
+    /// <summary>Gives a write lease back.</summary>
+    /// <param name="take">The lease.</param>
+    /// <param name="complete">Whether the content is what the writer meant it to be; else it is marked torn.</param>
+    public BufferStatus ReleaseWrite(in Take take, bool complete)
+    {
+        KillPoints.Reach(KillPoint.BufferWritten);
+        if (!Exchange(take.Word, take.Word.Freed(!complete)))    // SYNC buffer-content: released
+        {
+            return Corrupted();
+        }
+
+        KillPoints.Reach(KillPoint.BufferWriteReleased);
+        Wake();
+        return BufferStatus.Released;
+    }
+
+    /// <summary>Makes the write lease another party's.</summary>
+    public BufferStatus HandOver(in Take take, int to)
+    {
+        KillPoints.Reach(KillPoint.BufferHandingOver);
+        if (!Exchange(take.Word, take.Word.HandedTo(to)))        // SYNC buffer-content: released
+        {
+            return Corrupted();
+        }
+
+        KillPoints.Reach(KillPoint.BufferHandedOver);
+        Wake();
+        return BufferStatus.HandedOver;
+    }
+
+    /// <summary>Takes back what was handed over, if nobody has picked it up or cleared it away.</summary>
+    public bool TakeBack(in Take take, int to) => Exchange(take.Word.HandedTo(to), take.Word);
+
+    private BufferStatus TryWrite(out Take take)
+    {
+        take = default;
+        for (int attempt = 0; attempt < ContentionLimit; attempt++)
+        {
+            LockWord word = Word;
+            if (!word.IsSane)
+            {
+                return Corrupted();
+            }
+
+            if (!word.IsFree)
+            {
+                return word.Writer >= 0 ? BufferStatus.HeldByWriter : BufferStatus.HeldByReaders;
+            }
+
+            LockWord taken = word.TakenBy(party, CallingThread.Id);
+            if (Exchange(word, taken))                           // SYNC buffer-content: acquired
+            {
+                KillPoints.Reach(KillPoint.BufferWriteTaken);
+                take = new Take(taken, -1, 0);
+                return BufferStatus.Taken;
+            }
+        }
+
+        return BufferStatus.HeldByReaders;                       // others came first each time
+    }
+
+    private BufferStatus TryAccept(out Take take)
+    {
+        LockWord word = Word, taken = word.AcceptedBy(party, CallingThread.Id);
+        take = new Take(taken, -1, 0);
+        if (!word.IsSane)
+        {
+            return Corrupted();
+        }
+
+        if (!word.IsHandedTo(party) || !Exchange(word, taken))   // SYNC buffer-content: acquired
+        {
+            return BufferStatus.NotHandedOver;
+        }
+
+        KillPoints.Reach(KillPoint.BufferAccepted);
+        return BufferStatus.Taken;
+    }
+
+    private BufferStatus TryRead(bool alone, out Take take)
+    {
+        take = default;
+        BufferStatus status = CanRead(Word, alone);
+        if (status != BufferStatus.Taken)
+        {
+            return status;
+        }
+
+        ulong owner = ReaderSeat.Of(party, CallingThread.Id, CallingThread.NextSerial());
+        if (!TrySit(owner, out int seat))
+        {
+            return BufferStatus.TooManyReaders;
+        }
+
+        KillPoints.Reach(KillPoint.BufferSeatClaimed);
+        for (int attempt = 0; attempt < ContentionLimit && status == BufferStatus.Taken; attempt++)
+        {
+            LockWord word = Word;
+            status = CanRead(word, alone);
+            LockWord taken = word.WithReader(seat, alone);
+            if (status == BufferStatus.Taken && Exchange(word, taken))        // SYNC buffer-content: acquired
+            {
+                KillPoints.Reach(KillPoint.BufferReadTaken);
+                take = new Take(taken, seat, owner);
+                return BufferStatus.Taken;
+            }
+        }
+
+        _ = Interlocked.CompareExchange(ref header->Seats[seat], 0, owner);
+        Wake();                                                  // of whoever waits for a seat
+        return status == BufferStatus.Taken ? BufferStatus.HeldByReaders : status;
+    }
+
+    private BufferStatus CanRead(LockWord word, bool alone) =>
+        !word.IsSane ? Corrupted()
+        : word.Writer >= 0 ? BufferStatus.HeldByWriter
+        : word.IsExclusive || alone && word.Readers != 0 ? BufferStatus.HeldByReaders
+        : BufferStatus.Taken;
+
+    private bool TrySit(ulong owner, out int seat)
+    {
+        for (seat = 0; seat < LockWord.ReaderBits; seat++)
+        {
+            if (SeatOwner(seat) == 0 && Interlocked.CompareExchange(ref header->Seats[seat], owner, 0) == 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Only by the seat's owner, or for a dead one.</summary>
+    private bool ClearReader(int seat)
+    {
+        for (int attempt = 0; attempt < ContentionLimit; attempt++)
+        {
+            LockWord word = Word;
+            if (!word.HasReader(seat))
+            {
+                return false;
+            }
+
+            if (Exchange(word, word.WithoutReader(seat)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool Exchange(LockWord from, LockWord to) => Interlocked.CompareExchange(ref header->Word, to.Value, from.Value) == from.Value;
+
+    private BufferStatus Corrupted()
+    {
+        Interlocked.Increment(ref _corrupt);
+        return BufferStatus.Corrupt;
+    }
+}

@@ -1,0 +1,46 @@
+using System.Runtime.CompilerServices;
+using Rpal.Memory.Segments;
+
+namespace Rpal.Memory.Buffers.Guards;
+
+/// <summary>The guards of this process: one per guarded buffer and mapping, however often it was opened.</summary>
+internal static unsafe class Guarding
+{
+    private static readonly Lock s_lock = new();
+    private static readonly ConditionalWeakTable<Segment, Dictionary<int, BufferGuard>> s_guards = [];
+
+    /// <summary>The buffer's guard, made on first use; its bytes are closed from then on.</summary>
+    /// <param name="part">The buffer's part.</param>
+    /// <param name="header">Its header, checked.</param>
+    /// <param name="word">The shared lock word.</param>
+    /// <exception cref="OwnedBufferException">KernelRefused; NoKeys; BadArgument.</exception>
+    public static BufferGuard For(Part part, in BufferHeader header, ulong* word)
+    {
+        lock (s_lock)
+        {
+            Dictionary<int, BufferGuard> guards = s_guards.GetValue(part.Segment, static _ => []);
+            if (guards.TryGetValue(part.Index, out BufferGuard? guard))
+            {
+                return guard;
+            }
+
+            nint address = (nint)part.Address;
+            guard = (BufferLevel)header.Level == BufferLevel.GuardedByKeys
+                ? KeyGuard.TryCreate(address, header.RoomBytes) ?? throw new OwnedBufferException(OwnedBufferError.NoKeys, $"Part {part.Index} is guarded by protection keys, and this process cannot have one ({KeyGuard.Missing()}): make it with FallBack, or with BufferLevel.Guarded.")
+                : ((GuardMeans)header.Means == GuardMeans.Move ? MoveGuard.TryCreate(address, header.RoomBytes) : null) ?? (BufferGuard)new ProtectGuard(address, header.RoomBytes);
+            int index = GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header));
+            guard.Begin();
+            guards.Add(part.Index, guard);
+            part.Segment.Closing += () =>
+            {
+                guard.End();
+                GuardedRanges.Remove(index);
+            };
+            return guard;
+        }
+    }
+
+    private static string Text(Part part, in BufferHeader header) =>
+        $"rpal: buffer {part.Index} of segment {part.Segment.Id:x16}, {header.LengthBytes} bytes at 0x{(long)part.Address:x}, {(BufferLevel)header.Level}, was accessed outside a lease by process {Environment.ProcessId}, party {part.Segment.Self.Number}: it ends here. "
+        + "Rule: its bytes are touched only between TryLockRead or TryLockWrite and the lease's end, and written only under a write lease. Holder: ";
+}

@@ -1,0 +1,202 @@
+using System.Text;
+using Rpal.Linux;
+using Rpal.Memory.Segments;
+
+namespace Rpal.Memory.Parties;
+
+/// <summary>
+/// Who has opened a segment, who of them lives, and the clearing away of those who died.
+/// </summary>
+/// <remarks>
+/// <para>A party holds a lock (F_OFD_SETLK) on a byte of the segment's file, far behind its end: byte <see cref="LockBase"/> + number. The kernel
+/// releases it however the process ends, and tells others whether it is held: no process numbers, which mean nothing in another PID namespace
+/// and come again, and no heartbeat, which takes a stopped process for a dead one.</para>
+/// <para>Such locks belong to an open file description, so each party opens the file anew (/proc/self/fd); a descriptor that was passed
+/// shares its sender's. A forked child that keeps the descriptor keeps the lock.</para>
+/// </remarks>
+internal sealed unsafe class PartyTable
+{
+    /// <summary>Processes that can have one segment open at the same time.</summary>
+    public const int Capacity = 32;
+
+    /// <summary>Longest wait for another process that is clearing away a dead one.</summary>
+    public static readonly TimeSpan RecoveryPatience = TimeSpan.FromSeconds(2);
+
+    private const long LockBase = 1L << 60;
+    private const long RecoveryLock = LockBase + Capacity;
+
+    private readonly Lock _lock = new();                         // the kernel's locks do not keep threads of one process apart
+    private readonly Segment _segment;
+    private readonly int _fd;
+
+    /// <param name="segment">The segment, mapped.</param>
+    /// <param name="fd">A descriptor of a description that only this table uses, opened for reading and writing.</param>
+    public PartyTable(Segment segment, int fd) => (_segment, _fd) = (segment, fd);
+
+    private PartyEntry* Entries => (PartyEntry*)(_segment.Address + SegmentHeader.PartiesOffset);
+
+    /// <summary>This process; valid after <see cref="Join"/>.</summary>
+    public Party Self { get; private set; }
+
+    /// <summary>Takes a number. Numbers of processes that died are cleared away first.</summary>
+    /// <exception cref="SegmentException">TooManyParties; KernelRefused.</exception>
+    public void Join()
+    {
+        for (int n = 0; n < Capacity; n++)
+        {
+            int r = Sys.LockByte(_fd, LockBase + n);
+            if (r == 0)
+            {
+                if (StateOf(n) == PartyState.Active)
+                {
+                    Recover(n);
+                }
+
+                Enter(n);
+                return;
+            }
+
+            if (r != -(int)Errno.EAGAIN && r != -(int)Errno.EACCES)
+            {
+                throw new SegmentException(SegmentError.KernelRefused, $"Locking byte {n} of the segment's file (fcntl, F_OFD_SETLK): {ErrnoText.Describe(r)}.");
+            }
+        }
+
+        throw new SegmentException(SegmentError.TooManyParties, $"The segment is open in {Capacity} processes, the most there can be: close it in one of them.");
+    }
+
+    /// <summary>Gives the number back. What this process still holds is treated as a dead one's.</summary>
+    public void Leave()
+    {
+        lock (_lock)
+        {
+            Recover(Self.Number);
+            Set(Self.Number, PartyState.Free);
+            _ = Sys.UnlockByte(_fd, LockBase + Self.Number);
+        }
+    }
+
+    /// <summary>Whether a party's process still has the segment open. Costs a system call.</summary>
+    public bool IsAlive(int number) =>
+        (uint)number < Capacity && (number == Self.Number || Sys.IsByteLocked(_fd, LockBase + number) == 1);
+
+    /// <summary>Whether it is still this very party, and not another that has its number by now.</summary>
+    public bool IsAlive(Party party) => IsAlive(party.Number) && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
+
+    /// <summary>Whether it has not left, as the table says: no system call, and a party that died is still there until it is cleared away.</summary>
+    public bool IsEntered(Party party) => (uint)party.Number < Capacity && StateOf(party.Number) == PartyState.Active && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
+
+    /// <summary>The party that has a number now; null when none has.</summary>
+    public Party? Find(int number) =>
+        IsAlive(number) && StateOf(number) == PartyState.Active ? new Party(number, Volatile.Read(ref Entries[number].Generation)) : null;
+
+    /// <summary>For messages: "party 3 (process 4711, orders)".</summary>
+    public string Describe(int number)
+    {
+        if ((uint)number >= Capacity)
+        {
+            return $"party {number}, which does not exist";
+        }
+
+        int length = 0;
+        byte* name = Entries[number].Name;
+        Span<byte> copy = stackalloc byte[PartyEntry.NameBytes];
+        new ReadOnlySpan<byte>(name, PartyEntry.NameBytes).CopyTo(copy);       // another process may write it meanwhile
+        while (length < copy.Length && copy[length] is >= 0x20 and < 0x7f)
+        {
+            length++;
+        }
+
+        return $"party {number} (process {Entries[number].Pid}, {Encoding.ASCII.GetString(copy[..length])})";
+    }
+
+    /// <summary>Clears away every party whose process has died.</summary>
+    /// <returns>How many there were.</returns>
+    public int Sweep()
+    {
+        lock (_lock)
+        {
+            int found = 0;
+            for (int n = 0; n < Capacity; n++)
+            {
+                found += n != Self.Number && StateOf(n) == PartyState.Active && ClearAway(n) ? 1 : 0;
+            }
+
+            return found;
+        }
+    }
+
+    /// <summary>Clears away a number that something still names, if no process has it: also one that was cleared away already, for whatever named it just after that.</summary>
+    /// <returns>Whether it was done.</returns>
+    public bool ClearAwayIfDead(int n)
+    {
+        lock (_lock)
+        {
+            return (uint)n < Capacity && n != Self.Number && ClearAway(n, evenIfFree: true);
+        }
+    }
+
+    private bool ClearAway(int n, bool evenIfFree = false)
+    {
+        if (Sys.LockByte(_fd, LockBase + n) != 0)
+        {
+            return false;                                        // it lives, or somebody else is at it
+        }
+
+        try
+        {
+            if (!evenIfFree && StateOf(n) != PartyState.Active)
+            {
+                return false;
+            }
+
+            Recover(n);
+            Set(n, PartyState.Free);
+            return true;
+        }
+        finally
+        {
+            _ = Sys.UnlockByte(_fd, LockBase + n);
+        }
+    }
+
+    private PartyState StateOf(int n) => (PartyState)Volatile.Read(ref Entries[n].State);
+
+    private void Set(int n, PartyState state) => Volatile.Write(ref Entries[n].State, (uint)state);
+
+    private void Enter(int n)
+    {
+        PartyEntry* entry = Entries + n;
+        entry->Generation++;
+        entry->Pid = Environment.ProcessId;
+        Span<byte> name = new(entry->Name, PartyEntry.NameBytes);
+        name.Clear();
+        Encoding.ASCII.TryGetBytes(Path.GetFileName(Environment.ProcessPath) ?? "", name, out _);
+        Self = new Party(n, entry->Generation);
+        Set(n, PartyState.Active);
+    }
+
+    /// <summary>Under the party's lock, and one recovery of a segment at a time. A process that dies here leaves the rest to the next: every step can be repeated.</summary>
+    private void Recover(int n)
+    {
+        long until = Environment.TickCount64 + (long)RecoveryPatience.TotalMilliseconds;
+        while (Sys.LockByte(_fd, RecoveryLock) != 0)
+        {
+            if (Environment.TickCount64 > until)
+            {
+                throw new SegmentException(SegmentError.RecoveryBusy, $"Another process has been clearing away a dead one's share of the segment for over {RecoveryPatience.TotalSeconds:0} s: it may be stopped or hostile. Nothing was changed.");
+            }
+
+            Thread.Sleep(1);                                     // held for microseconds, and only after a death
+        }
+
+        try
+        {
+            _segment.Recover(n);
+        }
+        finally
+        {
+            _ = Sys.UnlockByte(_fd, RecoveryLock);
+        }
+    }
+}

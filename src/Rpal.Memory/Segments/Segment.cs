@@ -1,0 +1,320 @@
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+using Rpal.Memory.Parties;
+
+namespace Rpal.Memory.Segments;
+
+/// <summary>
+/// Memory that processes share: a file in memory (memfd) that nobody can shrink, grow or find by name, whose bytes all exist from the start, mapped
+/// at one address in all processes where that is free. It goes when the last process has closed it or died.
+/// </summary>
+/// <remarks>
+/// <para>It consists of parts (<see cref="Part"/>): pools, buffers, semaphores. Nothing in it is a pointer; all is offsets, checked when read.</para>
+/// <para>Source: memfd_create(2), fcntl(2) F_ADD_SEALS, seeds 002 and 003.</para>
+/// </remarks>
+public sealed unsafe class Segment : IDisposable
+{
+    /// <summary>Smallest and largest segment.</summary>
+    public const long LeastBytes = 64 * 1024, MostBytes = 1L << 40;
+
+    private readonly SafeFileHandle _file;
+    private readonly PartyTable _parties;
+    private readonly Lock _lock = new();
+    private bool _disposed;
+
+    private Segment(SafeFileHandle file, byte* address, long lengthBytes, PageKind pages)
+    {
+        (_file, LengthBytes, Pages) = (file, lengthBytes, pages);
+        Address = address;
+        _parties = new PartyTable(this, (int)file.DangerousGetHandle());
+    }
+
+    /// <summary>Its first byte in this process.</summary>
+    public byte* Address { get; private set; }
+
+    /// <summary>Its length: what was asked for, in whole pages.</summary>
+    public long LengthBytes { get; }
+
+    /// <summary>Which pages it has.</summary>
+    public PageKind Pages { get; }
+
+    /// <summary>Random number that tells it from others.</summary>
+    public ulong Id => Header->Id;
+
+    /// <summary>Whether it lies where its creator has it, so that addresses in it mean the same in both. Never in a family, where each member has it in its own slot.</summary>
+    public bool IsAtSharedAddress => Volatile.Read(ref Header->Address) == (long)Address;
+
+    /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays the segment's.</summary>
+    public SafeFileHandle File => _file;
+
+    /// <summary>This process among those that have it open.</summary>
+    public Party Self => _parties.Self;
+
+    internal PartyTable Parties => _parties;
+
+    /// <summary>Before it is unmapped: threads of ours that sleep in it leave, and what lies elsewhere is put back.</summary>
+    internal event Action? Closing;
+
+    internal SegmentHeader* Header => (SegmentHeader*)Address;
+
+    private PartEntry* PartEntries => (PartEntry*)(Address + SegmentHeader.PartsOffset);
+
+    /// <summary>Makes a segment. All its bytes are zero, and exist.</summary>
+    /// <param name="lengthBytes">At least, <see cref="LeastBytes"/> to <see cref="MostBytes"/>; its header takes <see cref="HeaderBytes"/> of it.</param>
+    /// <param name="options">How.</param>
+    /// <exception cref="SegmentException">BadArgument, NoMemory, KernelRefused.</exception>
+    public static Segment Create(long lengthBytes, SegmentOptions? options = null)
+    {
+        options ??= new SegmentOptions();
+        if (lengthBytes is < LeastBytes or > MostBytes)
+        {
+            throw new SegmentException(SegmentError.BadArgument, $"A segment of {lengthBytes} bytes: it must be {LeastBytes} to {MostBytes}.");
+        }
+
+        byte[] name = Encoding.UTF8.GetBytes(options.Name);
+        if (name.Length > SegmentOptions.NameLengthLimit || name.Contains((byte)0))
+        {
+            throw new SegmentException(SegmentError.BadArgument, $"A segment's name is up to {SegmentOptions.NameLengthLimit} bytes without a zero; this has {name.Length}.");
+        }
+
+        SegmentFile made = SegmentFile.Create(name, lengthBytes, options.Pages);
+        try
+        {
+            for (int attempt = 0; ; attempt++)
+            {
+                long wished = SegmentAddress.Propose(made.LengthBytes);
+                nint at = SegmentAddress.Map(made.Fd, made.LengthBytes, wished);
+                if (at < 0)
+                {
+                    throw CannotMap(made.LengthBytes, (int)at);
+                }
+
+                // A kernel or a family that maps elsewhere does so for a reason; it is asked again in case something lay just there.
+                if (at == wished || attempt == SegmentAddress.AttemptsLimit - 1)
+                {
+                    return Begin(made, at);
+                }
+
+                _ = Sys.Munmap(at, (nuint)made.LengthBytes);
+            }
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a segment that another process made. It is checked before it is mapped: a file in memory, sealed, its header true.</summary>
+    /// <param name="descriptor">From the other process; it stays the caller's.</param>
+    /// <param name="requireSharedAddress">Whether to fail instead of mapping it elsewhere when its address is taken here.</param>
+    /// <exception cref="SegmentException">NotSealed, BadHeader, AddressOccupied, TooManyParties, KernelRefused, NoMemory.</exception>
+    public static Segment Open(SafeFileHandle descriptor, bool requireSharedAddress = false)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        bool added = false;
+        descriptor.DangerousAddRef(ref added);
+        try
+        {
+            return Open((int)descriptor.DangerousGetHandle(), null, requireSharedAddress);
+        }
+        finally
+        {
+            descriptor.DangerousRelease();
+        }
+    }
+
+    /// <summary>As <see cref="Open(SafeFileHandle, bool)"/>, at an address that a transfer agreed upon.</summary>
+    internal static Segment Open(int descriptor, long? address, bool requireSharedAddress)
+    {
+        SegmentHeader header = SegmentFile.Check(descriptor);    // one copy, read before anything is mapped
+        using SegmentFile file = SegmentFile.Reopen(descriptor, header.LengthBytes);
+        long wished = address ?? header.Address;
+        nint at = SegmentAddress.Map(file.Fd, header.LengthBytes, wished);
+        if (at < 0)
+        {
+            throw CannotMap(header.LengthBytes, (int)at);
+        }
+
+        if (at != wished && requireSharedAddress)
+        {
+            _ = Sys.Munmap(at, (nuint)header.LengthBytes);
+            throw new SegmentException(SegmentError.AddressOccupied, $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: something else does. Have its creator offer another address (SegmentTransfer), or open it without requiring the shared one.");
+        }
+
+        var segment = new Segment(file.Detach(), (byte*)at, header.LengthBytes, file.Pages);
+        return segment.Joined();
+    }
+
+    /// <summary>Bytes of a segment that are not for parts.</summary>
+    public static int HeaderBytes => (SegmentHeader.SizeBytes + Part.Alignment - 1) / Part.Alignment * Part.Alignment;
+
+    /// <summary>Adds a part. Its bytes are zero. Parts stay as long as the segment.</summary>
+    /// <param name="kind">What will lie in it.</param>
+    /// <param name="lengthBytes">Its length.</param>
+    /// <param name="alignment">A power of two that its offset is a multiple of, <see cref="Part.Alignment"/> at least.</param>
+    /// <param name="prepare">Fills it in before others can find it.</param>
+    /// <exception cref="SegmentException">Full.</exception>
+    internal Part Add(PartKind kind, long lengthBytes, long alignment = Part.Alignment, Action<Part>? prepare = null)
+    {
+        lock (_lock)
+        {
+            SegmentHeader header = *Header;
+            long begin = (header.NextOffset + alignment - 1) / alignment * alignment;
+            if (header.PartCount >= SegmentHeader.PartCapacity)
+            {
+                throw new SegmentException(SegmentError.Full, $"The segment has {header.PartCount} parts, the most there can be: use another segment.");
+            }
+
+            if (lengthBytes <= 0 || begin < HeaderBytes || begin > LengthBytes || lengthBytes > LengthBytes - begin)
+            {
+                throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
+            }
+
+            int index = (int)header.PartCount;
+            var part = new Part(this, index, kind, begin, lengthBytes);
+            prepare?.Invoke(part);
+            PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
+            Header->NextOffset = begin + lengthBytes;
+            Volatile.Write(ref Header->PartCount, header.PartCount + 1);          // SYNC part-ready: pairs with Find
+            return part;
+        }
+    }
+
+    /// <summary>How many parts it has by now.</summary>
+    public int PartCount => (int)Math.Min(Volatile.Read(ref Header->PartCount), SegmentHeader.PartCapacity);     // SYNC part-ready: pairs with Add
+
+    /// <summary>A part by its number.</summary>
+    /// <exception cref="SegmentException">NoSuchPart: there is none, it is of another kind, or its place is not inside the segment.</exception>
+    public Part Find(int index, PartKind kind)
+    {
+        if (!TryFind(index, out Part part) || part.Kind != kind)
+        {
+            throw new SegmentException(SegmentError.NoSuchPart, $"Part {index} of the segment is {(index >= 0 && index < PartCount ? $"not a {kind}, or its entry makes no sense" : $"not there: it has {PartCount}")}.");
+        }
+
+        return part;
+    }
+
+    internal bool TryFind(int index, out Part part)
+    {
+        part = default;
+        if (index < 0 || index >= PartCount)
+        {
+            return false;
+        }
+
+        PartEntry entry = PartEntries[index];
+        part = new Part(this, index, (PartKind)entry.Kind, entry.Offset, entry.LengthBytes);
+        return entry.Offset >= HeaderBytes && entry.Offset % Part.Alignment == 0 && entry.LengthBytes > 0
+            && entry.Offset <= LengthBytes && entry.LengthBytes <= LengthBytes - entry.Offset;
+    }
+
+    /// <summary>Gives back what processes held that have died: blocks, leases, seats of waiters. Also done by whoever finds a dead holder in its way.</summary>
+    /// <returns>How many processes were cleared away.</returns>
+    /// <exception cref="SegmentException">RecoveryBusy.</exception>
+    public int Sweep()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _parties.Sweep();
+    }
+
+    /// <summary>For messages: number, process and program of one that has it open.</summary>
+    public string Describe(Party party) => _parties.Describe(party.Number);
+
+    /// <summary>Whether a process that had it open still has.</summary>
+    public bool IsAlive(Party party) => _parties.IsAlive(party);
+
+    /// <summary>Closes it: what this process holds of it is given back, and it is unmapped here. Nothing of it may be used any more.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            Closing?.Invoke();
+            _disposed = true;
+            _parties.Leave();
+            _file.Dispose();
+            _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);
+            Address = null;
+        }
+    }
+
+    /// <summary>Moves it in this process; its creator, before anybody else has it and before it has parts.</summary>
+    /// <returns>Whether it lies there now.</returns>
+    internal bool TryMove(long address)
+    {
+        if (PartCount > 0 || !IsAtSharedAddress)
+        {
+            return false;                                        // somebody may have taken addresses in it
+        }
+
+        nint at = SegmentAddress.Map((int)_file.DangerousGetHandle(), LengthBytes, address);
+        if (at != address)
+        {
+            _ = at < 0 ? 0 : Sys.Munmap(at, (nuint)LengthBytes);
+            return false;
+        }
+
+        byte* old = Address;
+        Address = (byte*)at;
+        Volatile.Write(ref Header->Address, address);
+        _ = Sys.Munmap((nint)old, (nuint)LengthBytes);
+        return true;
+    }
+
+    /// <summary>Under the dead party's lock and the recovery lock.</summary>
+    internal void Recover(int party)
+    {
+        for (int i = 0; i < PartCount; i++)
+        {
+            if (TryFind(i, out Part part))
+            {
+                PartRecovery.Run(part, party);
+            }
+        }
+
+        Header->Recoveries++;
+    }
+
+    private static Segment Begin(SegmentFile made, nint at)
+    {
+        SegmentHeader* header = (SegmentHeader*)at;
+        *header = new SegmentHeader
+        {
+            Version = SegmentHeader.CurrentVersion,
+            HeaderBytes = (uint)HeaderBytes,
+            LengthBytes = made.LengthBytes,
+            Address = at,
+            Id = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong))),
+            NextOffset = HeaderBytes,
+        };
+        Volatile.Write(ref header->Magic, SegmentHeader.ExpectedMagic);
+        return new Segment(made.Detach(), (byte*)at, made.LengthBytes, made.Pages).Joined();
+    }
+
+    private Segment Joined()
+    {
+        try
+        {
+            _parties.Join();
+            return this;
+        }
+        catch
+        {
+            _disposed = true;
+            _file.Dispose();
+            _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);
+            throw;
+        }
+    }
+
+    private static SegmentException CannotMap(long lengthBytes, int errno) =>
+        new(SegmentError.KernelRefused, $"Mapping a segment of {lengthBytes} bytes (mmap): {ErrnoText.Describe(errno)}.");
+}

@@ -1,0 +1,144 @@
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+
+namespace Rpal.Memory.Segments;
+
+/// <summary>The file in memory behind a segment, while it is made or checked.</summary>
+internal sealed unsafe class SegmentFile : IDisposable
+{
+    private const long SmallPageBytes = 4096, HugePageBytes = 0x20_0000;
+    private const int RequiredSeals = FileSeals.Shrink | FileSeals.Grow | FileSeals.Seal;
+
+    private SegmentFile(int fd, long lengthBytes, PageKind pages) => (Fd, LengthBytes, Pages) = (fd, lengthBytes, pages);
+
+    public int Fd { get; private set; }
+
+    public long LengthBytes { get; }
+
+    public PageKind Pages { get; }
+
+    /// <summary>Makes it: its bytes exist, and neither they nor the seals can be taken away again.</summary>
+    /// <exception cref="SegmentException">NoMemory; KernelRefused.</exception>
+    public static SegmentFile Create(ReadOnlySpan<byte> name, long lengthBytes, PagePreference pages)
+    {
+        if (pages == PagePreference.Small)
+        {
+            return Create(name, lengthBytes, PageKind.Small);
+        }
+
+        try
+        {
+            return Create(name, lengthBytes, PageKind.Huge);
+        }
+        catch (SegmentException) when (pages == PagePreference.PreferHuge)
+        {
+            return Create(name, lengthBytes, PageKind.SmallJoined);
+        }
+    }
+
+    /// <summary>Reads and checks what another process calls a segment. Nothing is mapped.</summary>
+    /// <returns>Its header, of which only length and address may be used.</returns>
+    /// <exception cref="SegmentException">NotSealed; BadHeader.</exception>
+    public static SegmentHeader Check(int fd)
+    {
+        int seals = Sys.GetSeals(fd);
+        if (seals < 0 || (seals & RequiredSeals) != RequiredSeals || (seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0)
+        {
+            throw new SegmentException(SegmentError.NotSealed, seals < 0
+                ? $"What was received is no file in memory (fcntl, F_GET_SEALS: {ErrnoText.Describe(seals)}): segments come from Segment.Create."
+                : $"What was received has the seals 0x{seals:x}; a segment has 0x{RequiredSeals:x} (shrink, grow, seal), so that nobody can cut it off under its users.");
+        }
+
+        long length = Sys.FileLength(fd);
+        SegmentHeader header = default;
+        nint n = Sys.Pread(fd, (byte*)&header, (nuint)sizeof(SegmentHeader), 0);
+        bool isTrue = n == sizeof(SegmentHeader) && header.Magic == SegmentHeader.ExpectedMagic && header.LengthBytes == length
+            && length is >= Segment.LeastBytes and <= Segment.MostBytes && header.HeaderBytes == Segment.HeaderBytes;
+        if (!isTrue || header.Version != SegmentHeader.CurrentVersion)
+        {
+            throw new SegmentException(SegmentError.BadHeader, isTrue
+                ? $"The segment's layout has version {header.Version}; this program knows {SegmentHeader.CurrentVersion}: use the same Rpal in both."
+                : $"What was received is sealed, but no segment: {length} bytes, magic 0x{header.Magic:x}, said to have {header.LengthBytes} bytes.");
+        }
+
+        return header;
+    }
+
+    /// <summary>An open file description of its own: locks belong to those, and a descriptor that was passed shares its sender's.</summary>
+    /// <exception cref="SegmentException">KernelRefused.</exception>
+    public static SegmentFile Reopen(int fd, long lengthBytes)
+    {
+        int own = Sys.Open($"/proc/self/fd/{fd}", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
+        return own >= 0 ? new SegmentFile(own, lengthBytes, KindOf(own)) : throw new SegmentException(SegmentError.KernelRefused,
+            $"Opening the segment's file anew (/proc/self/fd/{fd}): {ErrnoText.Describe(own)}. It needs /proc and write access to the file.");
+    }
+
+    public SafeFileHandle Detach()
+    {
+        var handle = new SafeFileHandle(Fd, ownsHandle: true);
+        Fd = -1;
+        return handle;
+    }
+
+    public void Dispose()
+    {
+        if (Fd >= 0)
+        {
+            _ = Sys.Close(Fd);
+            Fd = -1;
+        }
+    }
+
+    private static SegmentFile Create(ReadOnlySpan<byte> name, long lengthBytes, PageKind pages)
+    {
+        long page = pages == PageKind.Huge ? HugePageBytes : SmallPageBytes, length = (lengthBytes + page - 1) / page * page;
+        uint flags = MemfdFlags.CloseOnExec | MemfdFlags.AllowSealing | (pages == PageKind.Huge ? MemfdFlags.HugeTlb | MemfdFlags.HugePage2MiB : 0);
+        int fd = Sys.MemfdCreate(name, flags);
+        if (fd < 0)
+        {
+            throw Failed("memfd_create", fd, length);
+        }
+
+        var file = new SegmentFile(fd, length, pages);
+        int r = Sys.Ftruncate(fd, length);
+        string call = "ftruncate";
+        if (r >= 0)
+        {
+            call = "fallocate";
+            do
+            {
+                r = Sys.Fallocate(fd, 0, length);                // starts anew after a signal; what is there already is skipped
+            }
+            while (r == -(int)Errno.EINTR);
+        }
+
+        if (r >= 0)
+        {
+            (call, r) = ("fcntl, F_ADD_SEALS", Sys.AddSeals(fd, RequiredSeals));
+        }
+
+        if (r < 0)
+        {
+            file.Dispose();
+            throw Failed(call, r, length);
+        }
+
+        return file;
+    }
+
+    private static PageKind KindOf(int fd)
+    {
+        nint probe = Sys.Mmap(0, (nuint)SmallPageBytes, Prot.Read, MapFlags.Shared, fd, 0);     // huge pages cannot be mapped in part
+        if (probe < 0)
+        {
+            return PageKind.Huge;
+        }
+
+        _ = Sys.Munmap(probe, (nuint)SmallPageBytes);
+        return PageKind.Small;
+    }
+
+    private static SegmentException Failed(string call, int errno, long length) => -errno is (int)Errno.ENOMEM or (int)Errno.ENOSPC
+        ? new(SegmentError.NoMemory, $"No memory for a segment of {length} bytes ({call}: {ErrnoText.Describe(errno)}): make it smaller, or give the container or machine more.")
+        : new(SegmentError.KernelRefused, $"A segment of {length} bytes ({call}): {ErrnoText.Describe(errno)}.");
+}

@@ -1,0 +1,206 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+
+namespace Rpal.Memory.Segments;
+
+/// <summary>
+/// Hands a segment to another process over a Unix socket (a stream or sequenced packets), and agrees on an address that is free in both.
+/// </summary>
+/// <remarks><code>
+/// sender                                        receiver
+///   Offer address, descriptor ───────────────►  checks the file; is the address free here?
+///   ◄─────────────────────────── Accepted       yes
+///   ◄────────────── Occupied other address      no: one that is free here (0: none can be, in a family)
+///   can it move? Offer other address ────────►  ... at most <see cref="SegmentAddress.AttemptsLimit"/> times
+///   else Stay ───────────────────────────────►  maps it elsewhere and says Accepted, or says Refused when it needs the shared address
+/// </code></remarks>
+public static unsafe class SegmentTransfer
+{
+    private const uint Magic = 0x4647_5352;                      // "RSGF"
+
+    private enum Word : uint
+    {
+        Offer = 1,
+        Accepted = 2,
+        Occupied = 3,
+        Stay = 4,
+        Refused = 5,
+    }
+
+    /// <summary>0 magic u32 | 4 word u32 | 8 length s64 | 16 address s64 | 24 id u64</summary>
+    [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+    private struct Message
+    {
+        public const int SizeBytes = 32;
+
+        [FieldOffset(0)] public uint Magic;
+        [FieldOffset(4)] public Word Word;
+        [FieldOffset(8)] public long LengthBytes;
+        [FieldOffset(16)] public long Address;
+        [FieldOffset(24)] public ulong Id;
+    }
+
+    /// <summary>Hands it over. It may be moved to another address for that, if it has no parts yet.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="socket">A Unix socket that the other process receives from.</param>
+    /// <param name="timeout">For each answer of the other side.</param>
+    /// <returns>Whether both have it at the same address.</returns>
+    /// <exception cref="SegmentException">AddressOccupied: the other side needs the shared address and cannot have it; TransferFailed.</exception>
+    public static bool Send(Segment segment, SafeHandle socket, TimeSpan timeout)
+    {
+        ArgumentNullException.ThrowIfNull(segment);
+        using var channel = new Channel(socket, timeout);
+        channel.Say(Word.Offer, segment, (long)segment.Address, (int)segment.File.DangerousGetHandle());
+        for (int attempt = 1; ; attempt++)
+        {
+            Message answer = channel.Hear(out _);
+            switch (answer.Word)
+            {
+                case Word.Accepted:
+                    return answer.Address == (long)segment.Address;
+                case Word.Occupied when attempt < SegmentAddress.AttemptsLimit
+                        && SegmentAddress.IsPlausible(answer.Address, segment.LengthBytes) && segment.TryMove(answer.Address):
+                    channel.Say(Word.Offer, segment, (long)segment.Address, -1);
+                    break;
+                case Word.Occupied:
+                    channel.Say(Word.Stay, segment, (long)segment.Address, -1);
+                    break;
+                case Word.Refused:
+                    throw new SegmentException(SegmentError.AddressOccupied, $"The other process needs the segment at 0x{(long)segment.Address:x}, where it has something else, and the segment cannot move: it has parts already or the address that is free there is taken here.");
+                default:
+                    throw new SegmentException(SegmentError.TransferFailed, $"The other process answered {answer.Word} to the offer of a segment.");
+            }
+        }
+    }
+
+    /// <summary>Receives what <see cref="Send"/> hands over.</summary>
+    /// <param name="socket">A Unix socket.</param>
+    /// <param name="timeout">For each message of the other side.</param>
+    /// <param name="requireSharedAddress">Whether to fail instead of mapping it elsewhere when no address is free in both.</param>
+    /// <exception cref="SegmentException">As <see cref="Segment.Open(SafeFileHandle, bool)"/>; TransferFailed.</exception>
+    public static Segment Receive(SafeHandle socket, TimeSpan timeout, bool requireSharedAddress = false)
+    {
+        using var channel = new Channel(socket, timeout);
+        Message offer = channel.Hear(out int descriptor);
+        if (offer.Word != Word.Offer || descriptor < 0)
+        {
+            throw new SegmentException(SegmentError.TransferFailed, $"The other process said {offer.Word}{(descriptor < 0 ? " without a descriptor" : "")} instead of offering a segment.");
+        }
+
+        using var file = new SafeFileHandle(descriptor, ownsHandle: true);
+        try
+        {
+            SegmentHeader header = SegmentFile.Check(descriptor);
+            for (int attempt = 1; ; attempt++)
+            {
+                bool last = offer.Word == Word.Stay;
+                if (!SegmentAddress.IsPlausible(offer.Address, header.LengthBytes))
+                {
+                    throw new SegmentException(SegmentError.TransferFailed, $"The other process offers the segment at 0x{offer.Address:x}, where segments do not lie.");
+                }
+
+                if (last || SegmentAddress.IsFree(descriptor, header.LengthBytes, offer.Address))
+                {
+                    Segment segment = Segment.Open(descriptor, offer.Address, requireSharedAddress);
+                    channel.Say(Word.Accepted, segment, (long)segment.Address, -1);
+                    return segment;
+                }
+
+                channel.Say(Word.Occupied, null, SegmentAddress.FindFree(descriptor, header.LengthBytes), -1);
+                offer = channel.Hear(out _);
+                if (attempt > SegmentAddress.AttemptsLimit || offer.Word is not (Word.Offer or Word.Stay))
+                {
+                    throw new SegmentException(SegmentError.TransferFailed, $"The other process said {offer.Word} in the {attempt}. round of agreeing on an address.");
+                }
+            }
+        }
+        catch (SegmentException e) when (e.Error != SegmentError.TransferFailed)
+        {
+            channel.TrySay(Word.Refused);
+            throw;
+        }
+    }
+
+    /// <summary>One side of the conversation.</summary>
+    private sealed class Channel : IDisposable
+    {
+        private readonly SafeHandle _socket;
+        private readonly int _timeoutMs;
+        private readonly int _fd;
+
+        public Channel(SafeHandle socket, TimeSpan timeout)
+        {
+            ArgumentNullException.ThrowIfNull(socket);
+            bool added = false;
+            socket.DangerousAddRef(ref added);
+            (_socket, _fd, _timeoutMs) = (socket, (int)socket.DangerousGetHandle(), (int)Math.Clamp(timeout.TotalMilliseconds, 0, int.MaxValue));
+        }
+
+        public void Dispose() => _socket.DangerousRelease();
+
+        public void Say(Word word, Segment? segment, long address, int descriptor)
+        {
+            Message message = new() { Magic = Magic, Word = word, LengthBytes = segment?.LengthBytes ?? 0, Address = address, Id = segment?.Id ?? 0 };
+            ReadOnlySpan<int> descriptors = descriptor < 0 ? [] : [descriptor];
+            nint n = Sys.SendDescriptors(_fd, new ReadOnlySpan<byte>(&message, Message.SizeBytes), descriptors);
+            if (n != Message.SizeBytes)
+            {
+                throw new SegmentException(SegmentError.TransferFailed, $"Saying {word} to the other process (sendmsg): {(n < 0 ? ErrnoText.Describe((int)n) : $"{n} of {Message.SizeBytes} bytes went")}.");
+            }
+        }
+
+        public void TrySay(Word word)
+        {
+            try
+            {
+                Say(word, null, 0, -1);
+            }
+            catch (SegmentException)
+            {
+                // the first error is the one to tell
+            }
+        }
+
+        public Message Hear(out int descriptor)
+        {
+            Message message = default;
+            Span<int> descriptors = stackalloc int[1];
+            int got = 0, count = 0;
+            long until = Environment.TickCount64 + _timeoutMs;
+            while (got < Message.SizeBytes)
+            {
+                PollFd poll = new() { Fd = _fd, Events = PollEvents.In };
+                int ready = Sys.Poll(&poll, 1, (int)Math.Max(0, until - Environment.TickCount64));
+                if (ready == 0)
+                {
+                    throw new SegmentException(SegmentError.TransferFailed, $"The other process said nothing for {_timeoutMs} ms.");
+                }
+
+                int more = 0;
+                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors[count..], out more);
+                count += more;
+                if (n is -(int)Errno.EINTR or -(int)Errno.EAGAIN)
+                {
+                    continue;
+                }
+
+                if (n <= 0)
+                {
+                    throw new SegmentException(SegmentError.TransferFailed, n == 0 ? "The other process has closed the connection." : $"Receiving from the other process (recvmsg): {ErrnoText.Describe((int)n)}.");
+                }
+
+                got += (int)n;
+            }
+
+            descriptor = count > 0 ? descriptors[0] : -1;
+            if (message.Magic != Magic || message.Word is < Word.Offer or > Word.Refused)
+            {
+                _ = descriptor >= 0 ? Sys.Close(descriptor) : 0;
+                throw new SegmentException(SegmentError.TransferFailed, $"What came is not of a segment's transfer: 0x{message.Magic:x}, {(uint)message.Word}.");
+            }
+
+            return message;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+namespace Rpal.Memory.Waiting;
+
+/// <summary>
+/// This process's bit in a semaphore's mask of waiting parties: set while any of its threads sleeps there, or is about to.
+/// </summary>
+/// <remarks>
+/// A bit per party and not a count: whoever clears away a dead process knows exactly what to take back, and can do it twice. The threads of
+/// one process count themselves in their own memory, under a lock, so that the bit is never taken back while one of them needs it.
+/// </remarks>
+internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
+{
+    private readonly Lock _lock = new();
+    private readonly ulong _bit = 1ul << SemaphoreBlock.CountBits + party;
+    private int _threads;
+
+    /// <summary>Before the last look at the count. SYNC semaphore-waiter: pairs with SemaphoreWord.Add, both by a locked instruction on the same word.</summary>
+    public void Enter()
+    {
+        lock (_lock)
+        {
+            if (_threads++ == 0)
+            {
+                Interlocked.Or(ref block->State, _bit);
+            }
+        }
+    }
+
+    /// <summary>Says it again: a hostile process may have erased it.</summary>
+    public void Repeat() => Interlocked.Or(ref block->State, _bit);
+
+    public void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_threads == 0)
+            {
+                Interlocked.And(ref block->State, ~_bit);
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+using Rpal.Memory.Segments;
+
+namespace Rpal.Memory.Waiting;
+
+/// <summary>
+/// The one thread of this process that sleeps for all its asynchronous waiters in a segment: on a seat like that of a set. It takes tokens for them, ends their
+/// tasks, and writes their eventfds.
+/// </summary>
+/// <remarks>No descriptor is given to releasers: a process that dies or is hostile has nothing of ours. Why so: docs/adr/0017.</remarks>
+internal sealed unsafe class WaitBridge
+{
+    private readonly SetSeat _seat;
+    private readonly Lock _lock = new();                         // taken before the seat's
+    private readonly Dictionary<long, Interest> _interests = [];
+    private readonly Thread _thread;
+    private bool _stopping;
+
+    private WaitBridge(SetSeat seat)
+    {
+        _seat = seat;
+        _thread = new Thread(Run) { IsBackground = true, Name = "rpal-wait-bridge" };
+    }
+
+    /// <summary>Who waits for one semaphore.</summary>
+    private sealed class Interest(SharedSemaphore semaphore)
+    {
+        public SharedSemaphore Semaphore { get; } = semaphore;
+
+        public LinkedList<AsyncWait> Waiters { get; } = new();
+
+        public List<WaitSignal> Signals { get; } = [];
+
+        /// <summary>Its own eventfd, not a set's.</summary>
+        public WaitSignal? Own { get; set; }
+    }
+
+    /// <summary>Takes a seat in the first part that has one free.</summary>
+    /// <exception cref="SegmentException">NoSuchPart, Full.</exception>
+    public static WaitBridge Start(Segment segment)
+    {
+        SegmentException? full = null;
+        for (int i = 0; i < segment.PartCount; i++)
+        {
+            if (segment.TryFind(i, out Part part) && part.Kind == PartKind.SemaphoreSet)
+            {
+                try
+                {
+                    var bridge = new WaitBridge(SetSeat.Claim(segment, i));
+                    segment.Closing += bridge.Stop;
+                    bridge._thread.Start();
+                    return bridge;
+                }
+                catch (SegmentException e) when (e.Error is SegmentError.Full or SegmentError.NoSuchPart)
+                {
+                    full = e;
+                }
+            }
+        }
+
+        throw full ?? new SegmentException(SegmentError.NoSuchPart, "Waiting asynchronously needs a seat in the segment, and it has no part of kind SemaphoreSet: have its creator call SemaphoreSet.CreateSeats with one seat for each process that waits so.");
+    }
+
+    public static SafeFileHandle CreateEventFd()
+    {
+        int fd = Sys.EventFd(1, EventFdFlags.NonBlocking | EventFdFlags.CloseOnExec);
+        return fd >= 0 ? new SafeFileHandle(fd, ownsHandle: true)
+            : throw new SegmentException(SegmentError.KernelRefused, $"Making an eventfd: {ErrnoText.Describe(fd)}.");
+    }
+
+    /// <summary>Makes it readable. One that is full is readable already.</summary>
+    public static void Write(SafeFileHandle eventFd)
+    {
+        ulong one = 1;
+        bool added = false;
+        try
+        {
+            eventFd.DangerousAddRef(ref added);
+            _ = Sys.Write((int)eventFd.DangerousGetHandle(), &one, sizeof(ulong));
+        }
+        catch (ObjectDisposedException)
+        {
+            return;                                              // its user is done with it
+        }
+        finally
+        {
+            if (added)
+            {
+                eventFd.DangerousRelease();
+            }
+        }
+    }
+
+    public ValueTask<WaitStatus> WaitAsync(SharedSemaphore semaphore, CancellationToken cancellationToken)
+    {
+        AsyncWait wait = AsyncWait.Rent(this, cancellationToken);
+        ValueTask<WaitStatus> task = wait.Task;
+        try
+        {
+            lock (_lock)
+            {
+                if (_stopping)
+                {
+                    wait.Fail(new ObjectDisposedException(nameof(Segment)));
+                }
+                else if (wait.IsCancelled)
+                {
+                    wait.Fail(new OperationCanceledException(cancellationToken));
+                }
+                else
+                {
+                    Interest interest = InterestIn(semaphore);
+                    wait.Place = interest.Waiters.AddLast(wait);
+                    Serve(interest);                             // there may have been a release since the caller looked
+                }
+            }
+        }
+        catch (SegmentException e)
+        {
+            wait.Fail(e);                                        // no room for it: the task says so, and gives the object back
+        }
+
+        return task;
+    }
+
+    /// <summary>By a cancellation token's source.</summary>
+    public void Cancel(AsyncWait wait, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            wait.IsCancelled = true;
+            if (wait.Place is { List: { } list } place)
+            {
+                list.Remove(place);
+                wait.Fail(new OperationCanceledException(cancellationToken));
+            }
+        }
+    }
+
+    public void AddSignal(SharedSemaphore semaphore, WaitSignal signal)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_stopping, typeof(Segment));
+            Interest interest = InterestIn(semaphore);
+            if (!interest.Signals.Contains(signal))
+            {
+                interest.Signals.Add(signal);
+            }
+
+            Serve(interest);
+        }
+    }
+
+    public void RemoveSignal(SharedSemaphore semaphore, WaitSignal signal)
+    {
+        lock (_lock)
+        {
+            if (!_stopping && _interests.TryGetValue(semaphore.Offset, out Interest? interest) && interest.Signals.Remove(signal))
+            {
+                LeaveIfUnused(interest);
+            }
+        }
+    }
+
+    /// <summary>From all semaphores.</summary>
+    public void RemoveSignal(WaitSignal signal)
+    {
+        lock (_lock)
+        {
+            foreach (Interest interest in _stopping ? [] : _interests.Values.ToArray())
+            {
+                if (interest.Signals.Remove(signal))
+                {
+                    LeaveIfUnused(interest);
+                }
+            }
+        }
+    }
+
+    public SafeFileHandle EventFdOf(SharedSemaphore semaphore)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_stopping, typeof(Segment));
+            Interest interest = InterestIn(semaphore);
+            if (interest.Own is null)
+            {
+                interest.Own = new WaitSignal(this);
+                interest.Signals.Add(interest.Own);
+            }
+
+            return interest.Own.EventFd;
+        }
+    }
+
+    private Interest InterestIn(SharedSemaphore semaphore)
+    {
+        if (!_interests.TryGetValue(semaphore.Offset, out Interest? interest))
+        {
+            lock (_seat.Members)
+            {
+                _seat.Add(semaphore);
+            }
+
+            _interests[semaphore.Offset] = interest = new Interest(semaphore);
+        }
+
+        return interest;
+    }
+
+    /// <summary>Gives what the semaphore has to those who wait, in the order in which they came.</summary>
+    private void Serve(Interest interest)
+    {
+        while (interest.Waiters.First is { } first)
+        {
+            WaitStatus status = interest.Semaphore.TryWait();
+            if (status == WaitStatus.TimedOut)
+            {
+                break;
+            }
+
+            interest.Waiters.RemoveFirst();
+            first.Value.Complete(status);
+        }
+
+        if (interest.Signals.Count > 0 && interest.Semaphore.Count > 0)
+        {
+            foreach (WaitSignal signal in interest.Signals)
+            {
+                signal.Ring();
+            }
+        }
+
+        LeaveIfUnused(interest);
+    }
+
+    /// <summary>Releases should not ring where nobody waits.</summary>
+    private void LeaveIfUnused(Interest interest)
+    {
+        if (interest.Waiters.Count == 0 && interest.Signals.Count == 0)
+        {
+            _interests.Remove(interest.Semaphore.Offset);
+            lock (_seat.Members)
+            {
+                _seat.Remove(interest.Semaphore);
+            }
+        }
+    }
+
+    private void Run()
+    {
+        while (!Volatile.Read(ref _stopping))
+        {
+            ServeRung();
+            _seat.Park(WaitSlice.AloneNs);
+        }
+    }
+
+    private void ServeRung()
+    {
+        lock (_lock)
+        {
+            for (int looks = 0; looks < _seat.LooksLimit && !_stopping; looks++)
+            {
+                SharedSemaphore? rung;
+                lock (_seat.Members)
+                {
+                    if (!_seat.TryNext(out int member))
+                    {
+                        return;
+                    }
+
+                    _seat.Silence(member);
+                    rung = _seat.MemberAt(member);
+                }
+
+                if (rung is not null && _interests.TryGetValue(rung.Offset, out Interest? interest))
+                {
+                    Serve(interest);
+                }
+            }
+        }
+    }
+
+    private void Stop()
+    {
+        lock (_lock)
+        {
+            _stopping = true;
+            foreach (AsyncWait wait in _interests.Values.SelectMany(i => i.Waiters))
+            {
+                wait.Place = null;
+                wait.Fail(new ObjectDisposedException(nameof(Segment), "The segment was closed while it was waited in."));
+            }
+
+            foreach (Interest interest in _interests.Values)
+            {
+                interest.Waiters.Clear();
+                interest.Own?.EventFd.Dispose();
+            }
+        }
+
+        while (!_thread.Join(TimeSpan.FromMilliseconds(1)))
+        {
+            _seat.Wake();                                        // it may have looked at _stopping just before; a slice ends its sleep in any case
+        }
+
+        lock (_lock)
+        {
+            _interests.Clear();
+            _seat.Release();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+using Rpal.Memory.Segments;
+
+namespace Rpal.Memory.Tests;
+
+/// <summary>Another process, playing a role of Rpal.MemoryPeer.</summary>
+internal sealed class PeerProcess : IDisposable
+{
+    /// <summary>For whatever a test waits for; then it fails with all that was printed.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly object _lock = new();
+    private readonly StringBuilder _printed = new();
+    private readonly List<string> _lines = [];
+    private readonly Process _process;
+    private readonly SafeFileHandle _socket;
+    private int _openStreams = 2;
+
+    private PeerProcess(int killPoint, int killCount, string role, string[] words)
+    {
+        Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.SequencedPacket | SocketType.CloseOnExec, out int ours, out int theirs));
+        _socket = new SafeFileHandle(ours, ownsHandle: true);
+        int inherited = Sys.DuplicateInherited(theirs, 3);
+        _ = Sys.Close(theirs);
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Rpal.MemoryPeer"), [$"{inherited}", role, .. words])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        if (killPoint != 0)
+        {
+            start.Environment["RPAL_MEMORY_KILL_POINT"] = $"{killPoint}:{killCount}";
+        }
+
+        _process = Process.Start(start)!;
+        _ = Sys.Close(inherited);
+        _process.OutputDataReceived += (_, e) => Take(e.Data);
+        _process.ErrorDataReceived += (_, e) => Take(e.Data);
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    public int Pid => _process.Id;
+
+    public bool HasExited => _process.HasExited;
+
+    public static PeerProcess Start(string role, params string[] words) => new(0, 0, role, words);
+
+    /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>
+    public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new(killPoint, count, role, words);
+
+    /// <summary>Hands it a segment.</summary>
+    /// <returns>Whether it lies at the same address there.</returns>
+    public bool Send(Segment segment) => SegmentTransfer.Send(segment, _socket, Patience);
+
+    /// <summary>The first line with that text, once it is there.</summary>
+    public string WaitFor(string text)
+    {
+        lock (_lock)
+        {
+            for (long until = Environment.TickCount64 + (long)Patience.TotalMilliseconds; ; Monitor.Wait(_lock, 1000))
+            {
+                if (_lines.Find(l => l.Contains(text, StringComparison.Ordinal)) is { } line)
+                {
+                    return line;
+                }
+
+                Assert.True(Environment.TickCount64 < until && _openStreams > 0, $"'{text}' did not come. The other process printed:\n{_printed}");
+            }
+        }
+    }
+
+    public void Kill()
+    {
+        Assert.Equal(0, Sys.Kill(_process.Id, Signal.SIGKILL));
+        WaitForExit();
+    }
+
+    public int WaitForExit()
+    {
+        Assert.True(_process.WaitForExit(Patience), $"The other process did not end. It printed:\n{_printed}");
+        _process.WaitForExit();
+        return _process.ExitCode;
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+
+        _process.WaitForExit();
+        _process.Dispose();
+        _socket.Dispose();
+    }
+
+    public override string ToString()
+    {
+        lock (_lock)
+        {
+            return _printed.ToString();
+        }
+    }
+
+    private void Take(string? line)
+    {
+        lock (_lock)
+        {
+            if (line is null)
+            {
+                _openStreams--;                                  // all that it printed is here
+            }
+            else
+            {
+                _lines.Add(line);
+                _printed.AppendLine(line);
+            }
+
+            Monitor.PulseAll(_lock);
+        }
+    }
+}

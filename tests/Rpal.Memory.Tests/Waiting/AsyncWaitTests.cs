@@ -1,0 +1,175 @@
+using Microsoft.Win32.SafeHandles;
+using Rpal.Linux;
+using Rpal.Memory.Segments;
+using Rpal.Memory.Waiting;
+
+namespace Rpal.Memory.Tests.Waiting;
+
+public sealed class AsyncWaitTests
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public async Task Thousands_wait_without_a_thread_each_and_each_token_ends_one_wait()
+    {
+        const int semaphores = 100, each = 50;
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, semaphores);
+        int threads = Threads();
+        Task<WaitStatus>[] waits = [.. Enumerable.Range(0, semaphores * each).Select(i => s[i % semaphores].WaitAsync().AsTask())];
+        Assert.InRange(Threads() - threads, 0, 20);               // the bridge, and what the thread pool likes
+        Assert.DoesNotContain(waits, w => w.IsCompleted);
+        using var feed = PeerProcess.Start("set-feed", "1000", "7");
+        feed.Send(segment);
+        Assert.Equal(0, feed.WaitForExit());
+        await Until(() => waits.Count(w => w.IsCompletedSuccessfully) + s.Sum(x => x.Count) == 1000);
+        foreach (SharedSemaphore one in s)
+        {
+            one.Release(each);
+        }
+
+        Assert.All(await Task.WhenAll(waits).WaitAsync(s_patience), w => Assert.Equal(WaitStatus.Acquired, w));
+        Assert.Equal(1000L, s.Sum(x => x.Count));
+        await Until(() => s.All(one => Links(one) == 0));         // nobody waits: releases ring no more
+    }
+
+    [Fact]
+    public async Task Cancelled_waits_take_nothing_and_the_others_stay()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore s = Semaphores(segment, 1)[0];
+        using var source = new CancellationTokenSource();
+        Task<WaitStatus>[] cancelled = [.. Enumerable.Range(0, 500).Select(_ => s.WaitAsync(source.Token).AsTask())];
+        Task<WaitStatus> stays = s.WaitAsync().AsTask();
+        source.Cancel();
+        foreach (Task<WaitStatus> t in cancelled)
+        {
+            Assert.Equal(source.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => t)).CancellationToken);
+        }
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => s.WaitAsync(source.Token).AsTask());
+        Assert.False(stays.IsCompleted);
+        s.Release(2);
+        Assert.Equal(WaitStatus.Acquired, await stays.WaitAsync(s_patience));
+        Assert.Equal(WaitStatus.Acquired, await s.WaitAsync());
+        Assert.Equal(0u, s.Count);
+    }
+
+    [Fact]
+    public async Task Tokens_are_conserved_while_waits_are_cancelled()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore s = Semaphores(segment, 1)[0];
+        int rounds = Long.Choose(3_000, 300_000), taken = 0, released = 0;
+        var random = new Random(8);
+        for (int i = 0; i < rounds; i++)
+        {
+            using var source = new CancellationTokenSource();
+            Task<WaitStatus> wait = s.WaitAsync(source.Token).AsTask();
+            Task cancel = Task.Run(source.Cancel);
+            if (random.Next(2) == 0)
+            {
+                s.Release();
+                released++;
+            }
+
+            try
+            {
+                taken += await wait.WaitAsync(s_patience) == WaitStatus.Acquired ? 1 : 0;
+            }
+            catch (OperationCanceledException)
+            {
+            }
+
+            await cancel;
+        }
+
+        Assert.Equal((uint)(released - taken), s.Count);
+    }
+
+    [Fact]
+    public async Task An_eventfd_becomes_readable_when_there_may_be_tokens()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, 3);
+        using SemaphoreSet set = SemaphoreSet.Join(segment, 1);
+        set.Add(s[1]);
+        SafeFileHandle one = s[0].EventFd, any = set.EventFd;
+        set.Add(s[2]);
+        Assert.True(Readable(one, 0) && Readable(any, 0));        // at first: look
+        Read(one);
+        Read(any);
+        Assert.False(Readable(one, 20) || Readable(any, 0));
+        s[0].Release();
+        Assert.True(Readable(one, 60_000));
+        Assert.Equal(WaitStatus.Acquired, s[0].TryWait());
+        s[2].Release();
+        Assert.True(Readable(any, 60_000));
+        Assert.Equal(WaitStatus.Acquired, set.TryWaitAny(out SharedSemaphore? which));
+        Assert.Same(s[2], which);
+        Assert.Same(one, s[0].EventFd);
+        await Task.CompletedTask;
+    }
+
+    [Fact]
+    public async Task A_set_is_waited_for_without_a_thread()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, 200);
+        using SemaphoreSet set = SemaphoreSet.Join(segment, 1);
+        Array.ForEach(s, set.Add);
+        using var feed = PeerProcess.Start("set-feed", "5000", "9");
+        feed.Send(segment);
+        for (int i = 0; i < 5000; i++)
+        {
+            Assert.Equal(WaitStatus.Acquired, (await set.WaitAnyAsync().AsTask().WaitAsync(s_patience)).Status);
+        }
+
+        Assert.All(s, one => Assert.Equal(0u, one.Count));
+        using var source = new CancellationTokenSource(30);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => set.WaitAnyAsync(source.Token).AsTask());
+    }
+
+    [Fact]
+    public async Task Without_a_seat_it_says_what_to_do_and_closing_ends_waits()
+    {
+        var segment = Segment.Create(1 << 20);
+        SharedSemaphore s = SharedSemaphore.Create(segment);
+        Assert.Contains("CreateSeats", (await Assert.ThrowsAsync<SegmentException>(() => s.WaitAsync().AsTask())).Message);
+        SemaphoreSet.CreateSeats(segment, 1, 64);
+        Task<WaitStatus> wait = s.WaitAsync().AsTask();
+        segment.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => wait.WaitAsync(s_patience));
+    }
+
+    private static SharedSemaphore[] Semaphores(Segment segment, int count)
+    {
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, count);
+        Assert.Equal(1, SemaphoreSet.CreateSeats(segment, 3, count));
+        return s;
+    }
+
+    private static unsafe uint Links(SharedSemaphore s) => Volatile.Read(ref s.Block->LinkMask);
+
+    private static unsafe bool Readable(SafeFileHandle fd, int timeoutMs)
+    {
+        PollFd poll = new() { Fd = (int)fd.DangerousGetHandle(), Events = PollEvents.In };
+        return Sys.Poll(&poll, 1, timeoutMs) == 1;
+    }
+
+    private static unsafe void Read(SafeFileHandle fd)
+    {
+        ulong n;
+        _ = Sys.Read((int)fd.DangerousGetHandle(), &n, sizeof(ulong));
+    }
+
+    private static int Threads() => Directory.GetDirectories("/proc/self/task").Length;
+
+    private static async Task Until(Func<bool> condition)
+    {
+        for (long until = Environment.TickCount64 + 60_000; !condition(); await Task.Delay(5))
+        {
+            Assert.True(Environment.TickCount64 < until, "it did not happen");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+using Rpal.Memory.Segments;
+using Rpal.Memory.Waiting;
+
+namespace Rpal.Memory.Tests.Waiting;
+
+public sealed unsafe class SemaphoreSetTests
+{
+    private const int Many = 1000;
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public void Members_have_their_turns()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, Many);
+        using SemaphoreSet set = SetOf(segment, s);
+        int[] ready = [0, 1, 63, 64, 500, 999];
+        foreach (int i in ready)
+        {
+            s[i].Release(10);
+        }
+
+        Assert.Equal(Enumerable.Repeat(ready, 10).SelectMany(r => r), Enumerable.Range(0, 60).Select(_ => Take(set, s)));
+        Assert.Equal(WaitStatus.TimedOut, set.WaitAny(TimeSpan.FromMilliseconds(5), out SharedSemaphore? none));
+        Assert.Null(none);
+    }
+
+    [Fact]
+    public void What_was_released_before_it_was_added_is_found_and_what_was_removed_is_not()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 2);
+        s[0].Release();
+        using SemaphoreSet set = SetOf(segment, s);
+        Assert.Equal(0, Take(set, s));
+        s[0].Release();
+        s[1].Release();
+        Assert.True(set.Remove(s[0]));
+        Assert.False(set.Remove(s[0]));
+        Assert.Equal(1, Take(set, s));
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+        Assert.Equal((0u, 1u), (s[0].Block->LinkMask, s[1].Block->LinkMask));
+        set.Add(s[0]);
+        set.Add(s[0]);
+        Assert.Equal(2, set.Count);
+        Assert.Equal(0, Take(set, s));
+    }
+
+    [Fact]
+    public void Limits_are_said()
+    {
+        using var segment = Segment.Create(1 << 20);
+        using var elsewhere = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 65);
+        int part = SemaphoreSet.CreateSeats(segment, SharedSemaphore.SetsLimit + 1, 64);
+        SemaphoreSet[] sets = [.. Enumerable.Range(0, SharedSemaphore.SetsLimit + 1).Select(_ => SemaphoreSet.Join(segment, part))];
+        Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => SemaphoreSet.Join(segment, part)).Error);
+        Array.ForEach(s[..64], sets[0].Add);
+        Assert.Contains("64 members", Assert.Throws<SegmentException>(() => sets[0].Add(s[64])).Message);
+        Array.ForEach(sets[..^1], set => set.Add(s[0]));
+        Assert.Contains("14 sets", Assert.Throws<SegmentException>(() => sets[^1].Add(s[0])).Message);
+        Assert.Throws<ArgumentException>(() => sets[0].Add(SharedSemaphore.Create(elsewhere)));
+        Assert.Equal(SegmentError.NoSuchPart, Assert.Throws<SegmentException>(() => SemaphoreSet.Join(segment, 0)).Error);
+        Array.ForEach(sets, set => set.Dispose());
+        Assert.All(s, one => Assert.Equal(0u, one.Block->LinkMask));
+        SemaphoreSet.Join(segment, part).Dispose();
+    }
+
+    [Fact]
+    public void A_count_that_makes_no_sense_is_told_once_and_passed_over()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 2);
+        using SemaphoreSet set = SetOf(segment, s);
+        s[0].Block->Count = uint.MaxValue;
+        Assert.Equal(WaitStatus.Corrupt, set.TryWaitAny(out SharedSemaphore? which));
+        Assert.Same(s[0], which);
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+        s[1].Release();
+        Assert.Equal(1, Take(set, s));
+    }
+
+    [Fact]
+    public void Two_threads_on_one_set_are_refused()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 1);
+        using SemaphoreSet set = SetOf(segment, s);
+        var waiter = new Thread(() => Assert.Equal(WaitStatus.Acquired, set.WaitAny(s_patience, out _)));
+        waiter.Start();
+        Part seats = segment.Find(1, PartKind.SemaphoreSet);
+        SharedSemaphoreTests.WaitUntil(() => SetGeometry.Read(seats)!.SeatAt(0)->Parked == 1);
+        Assert.Throws<InvalidOperationException>(() => set.WaitAny(s_patience, out _));
+        s[0].Release();
+        Assert.True(waiter.Join(s_patience));
+        using var source = new CancellationTokenSource(30);
+        Assert.Throws<OperationCanceledException>(() => set.WaitAny(Timeout.InfiniteTimeSpan, out _, source.Token));
+    }
+
+    [Fact]
+    public void Every_token_of_a_thousand_semaphores_arrives()
+    {
+        const int feeders = 2;
+        int tokens = Long.Choose(100_000, 5_000_000);
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, Many);
+        using SemaphoreSet set = SetOf(segment, s);
+        PeerProcess[] peers = [.. Enumerable.Range(0, feeders).Select(i => PeerProcess.Start("set-feed", $"{tokens}", $"{i}"))];
+        foreach (PeerProcess p in peers)
+        {
+            p.Send(segment);
+        }
+
+        for (int i = 0; i < feeders * tokens; i++)
+        {
+            Assert.True(set.WaitAny(s_patience, out _) == WaitStatus.Acquired, $"{i} tokens came");
+        }
+
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+        Assert.All(peers, p => Assert.Equal(0, p.WaitForExit()));
+        Assert.All(s, one => Assert.Equal(0u, one.Count));
+    }
+
+    [Fact]
+    public void Tokens_arrive_while_members_come_and_go()
+    {
+        const int tokens = 50_000;
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 100);
+        using SemaphoreSet set = SetOf(segment, s, seats: 3);
+        using var churn = PeerProcess.Start("set-churn", "300");
+        using var feed = PeerProcess.Start("set-feed", $"{tokens}", "5");
+        churn.Send(segment);
+        feed.Send(segment);
+        using var stop = new CancellationTokenSource();
+        var mover = new Thread(() =>
+        {
+            for (int i = 0; !stop.IsCancellationRequested; i = (i + 1) % s.Length)
+            {
+                set.Remove(s[i]);
+                set.Add(s[i]);
+            }
+        });
+        mover.Start();
+        for (int i = 0; i < tokens; i++)
+        {
+            Assert.True(set.WaitAny(s_patience, out _) == WaitStatus.Acquired, $"{i} tokens came");
+        }
+
+        Assert.Equal(0, churn.WaitForExit());
+        stop.Cancel();
+        mover.Join();
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+        Assert.All(s, one => Assert.Equal((0ul, 1), (one.Block->State, System.Numerics.BitOperations.PopCount(one.Block->LinkMask))));
+    }
+
+    /// <summary>A releaser or another set's waiter is killed between two steps: nobody else loses a token or a wake-up.</summary>
+    [Theory]
+    [InlineData((int)KillPoint.ReleaseCounted)]
+    [InlineData((int)KillPoint.ReleaseWoken)]
+    [InlineData((int)KillPoint.RingBell)]
+    [InlineData((int)KillPoint.RingSummary)]
+    [InlineData((int)KillPoint.RingWake)]
+    public void A_killed_releasers_tokens_arrive(int point)
+    {
+        foreach (int count in (int[])[1, 20])
+        {
+            using var segment = Segment.Create(1 << 20);
+            SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 100);
+            using SemaphoreSet set = SetOf(segment, s);
+            using var doomed = PeerProcess.StartDoomed(point, count, "set-feed", "1000000000", "6");
+            doomed.Send(segment);
+            doomed.WaitFor("ready");
+            bool dead = false;
+            long taken = 0;
+            var watch = new Thread(() =>
+            {
+                doomed.WaitForExit();
+                Volatile.Write(ref dead, true);
+            });
+            watch.Start();
+            while (!Volatile.Read(ref dead) || s.Any(one => one.Count > 0))
+            {
+                taken += set.WaitAny(TimeSpan.FromMilliseconds(500), out _) == WaitStatus.Acquired ? 1 : 0;
+            }
+
+            watch.Join();
+            Assert.Equal(137, doomed.WaitForExit());
+            Assert.True(taken >= 1);
+            Assert.Equal(1, segment.Sweep());
+        }
+    }
+
+    [Theory]
+    [InlineData((int)KillPoint.SetParked)]
+    [InlineData((int)KillPoint.SetWoken)]
+    [InlineData((int)KillPoint.SetBellsTaken)]
+    [InlineData((int)KillPoint.LinkWritten)]
+    [InlineData((int)KillPoint.SeatClaimed)]
+    public void A_killed_waiters_seat_and_links_are_cleared_and_the_living_one_gets_all(int point)
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 50);
+        using SemaphoreSet set = SetOf(segment, s, seats: 2);
+        using var doomed = PeerProcess.StartDoomed(point, 1, "set-take", "0");
+        doomed.Send(segment);
+        int released = 0, taken = 0;
+        if (point is (int)KillPoint.SetParked or (int)KillPoint.SetWoken or (int)KillPoint.SetBellsTaken)
+        {
+            doomed.WaitFor("ready");
+            while (!HasExited(doomed))
+            {
+                s[released++ % 50].Release();
+                Thread.Sleep(1);
+            }
+        }
+
+        Assert.Equal(137, doomed.WaitForExit());
+        uint left = (uint)s.Sum(one => one.Count);
+        Assert.Equal(1, segment.Sweep());
+        while (set.WaitAny(TimeSpan.Zero, out _) == WaitStatus.Acquired)
+        {
+            taken++;
+        }
+
+        Assert.Equal((int)left, taken);
+        Assert.All(s, one => Assert.Equal((0ul, 1u), (one.Block->State, one.Block->LinkMask)));
+        SemaphoreSet.Join(segment, 1).Dispose();                  // the dead one's seat
+    }
+
+    [Fact]
+    public void A_seat_of_a_dead_process_is_given_to_the_next_without_anybody_sweeping()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 50);
+        int part = SemaphoreSet.CreateSeats(segment, 1, 64);
+        using var peer = PeerProcess.Start("set-take", "0");
+        peer.Send(segment);
+        peer.WaitFor("ready");
+        Assert.Throws<SegmentException>(() => SemaphoreSet.Join(segment, part));
+        Assert.All(s, one => Assert.Equal(1u, one.Block->LinkMask));
+        peer.Kill();
+        using SemaphoreSet set = SemaphoreSet.Join(segment, part);
+        Assert.All(s, one => Assert.Equal(0u, one.Block->LinkMask));
+    }
+
+    /// <summary>Also while nobody has waited for it yet; its entry may go at any moment.</summary>
+    internal static bool HasExited(PeerProcess peer)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{peer.Pid}/stat").Contains(") Z ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
+    private static SemaphoreSet SetOf(Segment segment, SharedSemaphore[] semaphores, int seats = 1)
+    {
+        SemaphoreSet set = SemaphoreSet.Join(segment, SemaphoreSet.CreateSeats(segment, seats, semaphores.Length));
+        Array.ForEach(semaphores, set.Add);
+        return set;
+    }
+
+    private static int Take(SemaphoreSet set, SharedSemaphore[] s) =>
+        set.WaitAny(s_patience, out SharedSemaphore? which) == WaitStatus.Acquired ? Array.IndexOf(s, which) : -1;
+}
