@@ -7,7 +7,7 @@ internal static unsafe partial class Sys
     /// <summary>What must stand in the four bytes before a section's abort address: glibc's choice for x86. Source: bits/rseq.h, RSEQ_SIG.</summary>
     public const uint RseqSignature = 0x53053053;
 
-    private const int RseqFlagUnregister = 1;
+    private const int RseqFlagUnregister = 1, ArchGetFs = 0x1003;
 
     /// <summary>rseq(2): the calling thread's area. One per thread; the kernel forgets it when the thread ends.</summary>
     /// <returns>0, or -errno: EBUSY it has this one already, EINVAL another one, ENOSYS, EPERM.</returns>
@@ -29,6 +29,13 @@ internal static unsafe partial class Sys
         }
 
         return *(uint*)size == 0 ? null : *(nint*)offset;
+    }
+
+    /// <summary>The calling thread's area where libc registers one, or null.</summary>
+    public static RseqArea* LibcRseqArea()
+    {
+        nint threadPointer = 0;
+        return LibcRseqOffset() is { } offset && Invoke(SyscallNumber.ArchPrctl, ArchGetFs, (nint)(&threadPointer)) >= 0 ? (RseqArea*)(threadPointer + offset) : null;
     }
 
     /// <summary>sched_getcpu(3): the CPU that the calling thread runs on, perhaps no longer when this returns.</summary>

@@ -36,9 +36,6 @@ internal sealed unsafe class PerCpuCode(long begin, byte[] bytes, IReadOnlyDicti
         }
     }
 
-    /// <summary>The calling thread's area where libc registers one, or null.</summary>
-    public static RseqArea* AreaOfLibc => Map(out _) is { } code ? ((delegate* unmanaged<RseqArea*>)code.Labels["percpu_area"])() : null;
-
     private static PerCpuCode? TryMap(out string? missing)
     {
         if (Sys.LibcRseqOffset() is not { } offset)

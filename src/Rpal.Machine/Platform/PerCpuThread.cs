@@ -27,7 +27,7 @@ internal static unsafe class PerCpuThread
     {
         RseqArea* own = (RseqArea*)&block->RseqCpuStart;
         *own = new RseqArea { Cpu = RseqArea.Unregistered };
-        RseqArea* libc = Emit.PerCpuCode.AreaOfLibc;
+        RseqArea* libc = Sys.LibcRseqArea();
         if (libc is null || libc->Cpu == RseqArea.Unregistered || TryUnregister(libc))
         {
             _ = Sys.RseqRegister(own, RseqArea.SizeBytes);       // refused: it stays unregistered, and its sections say so

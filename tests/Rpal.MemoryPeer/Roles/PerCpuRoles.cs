@@ -39,7 +39,7 @@ internal static unsafe class PerCpuRoles
     {
         using var counter = new PerCpuCounter();
         counter.Add(1);
-        int r = Sys.RseqUnregister(PerCpuCode.AreaOfLibc, RseqArea.SizeBytes);
+        int r = Sys.RseqUnregister(Sys.LibcRseqArea(), RseqArea.SizeBytes);
         counter.Add(2);
         bool numbered = PerCpuSections.CurrentCpu() >= 0;
         var list = NewList(4);
