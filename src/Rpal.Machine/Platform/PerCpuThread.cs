@@ -34,6 +34,9 @@ internal static unsafe class PerCpuThread
         }
     }
 
+    /// <summary>Takes the registration back, for the thread that could not be armed: another gets its block.</summary>
+    public static void Forget(ThreadBlock* block) => _ = Sys.RseqUnregister((RseqArea*)&block->RseqCpuStart, RseqArea.SizeBytes);
+
     private static bool TryUnregister(RseqArea* area)
     {
         foreach (int length in s_lengths)

@@ -72,6 +72,7 @@ internal static unsafe class ThreadArmory
         int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
         if (r < 0)
         {
+            PerCpuThread.Forget(block);
             Release(tid);
             throw new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }

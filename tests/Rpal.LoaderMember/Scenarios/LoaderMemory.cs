@@ -27,7 +27,7 @@ internal static class LoaderMemory
             }
         }
 
-        string file = Path.GetTempFileName();
+        string file = Path.Combine(Path.GetTempPath(), $"Rpal.LoaderMember-mapped-{Environment.ProcessId}");
         File.WriteAllBytes(file, new byte[1 << 20]);
         using MemoryMappedFile mapped = MemoryMappedFile.CreateFromFile(file);
         using MemoryMappedViewAccessor view = mapped.CreateViewAccessor();
