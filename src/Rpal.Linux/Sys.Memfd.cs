@@ -40,11 +40,14 @@ internal static unsafe partial class Sys
     /// <returns>0, or -errno: ENOSPC, ENOMEM, EINTR.</returns>
     public static int Fallocate(int fd, long offset, long length) => (int)Invoke(SyscallNumber.Fallocate, fd, 0, (nint)offset, (nint)length);
 
-    /// <summary>lseek(2) to the end: the file's length in bytes.</summary>
-    public static long FileLength(int fd)
+    /// <summary>fstat(2).</summary>
+    /// <returns>0, or -errno.</returns>
+    public static int Fstat(int fd, out FileStatus status)
     {
-        const int seekEnd = 2;
-        return Invoke(SyscallNumber.Lseek, fd, 0, seekEnd);
+        fixed (FileStatus* p = &status)
+        {
+            return (int)Invoke(SyscallNumber.Fstat, fd, (nint)p);
+        }
     }
 
     /// <summary>fcntl(2), F_ADD_SEALS. Seals: <see cref="FileSeals"/>.</summary>

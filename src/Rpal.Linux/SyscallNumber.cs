@@ -7,8 +7,8 @@ internal static class SyscallNumber
     public const long Write = 1;
     public const long Open = 2;
     public const long Close = 3;
+    public const long Fstat = 5;
     public const long Poll = 7;
-    public const long Lseek = 8;
     public const long Mmap = 9;
     public const long Mprotect = 10;
     public const long Munmap = 11;

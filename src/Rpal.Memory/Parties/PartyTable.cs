@@ -19,11 +19,11 @@ internal sealed unsafe class PartyTable
     /// <summary>Processes that can have one segment open at the same time.</summary>
     public const int Capacity = 32;
 
-    /// <summary>Longest wait for another process that is clearing away a dead one.</summary>
-    public static readonly TimeSpan RecoveryPatience = TimeSpan.FromSeconds(2);
+    /// <summary>Longest wait for another process that is clearing away a dead one, or adding a part.</summary>
+    public static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(2);
 
     private const long LockBase = 1L << 60;
-    private const long RecoveryLock = LockBase + Capacity;
+    private const long RecoveryLock = LockBase + Capacity, PartsLock = RecoveryLock + 1;
 
     private readonly Lock _lock = new();                         // the kernel's locks do not keep threads of one process apart
     private readonly Segment _segment;
@@ -177,26 +177,33 @@ internal sealed unsafe class PartyTable
     }
 
     /// <summary>Under the party's lock, and one recovery of a segment at a time. A process that dies here leaves the rest to the next: every step can be repeated.</summary>
-    private void Recover(int n)
+    private void Recover(int n) =>
+        WhileLocked(RecoveryLock, SegmentError.RecoveryBusy, "clearing away a dead one's share of the segment", () => _segment.Recover(n));
+
+    /// <summary>Adds to the table of parts, one process at a time. One that dies here leaves at most a gap.</summary>
+    /// <exception cref="SegmentException">PartsBusy.</exception>
+    public void WhileAddingPart(Action add) => WhileLocked(PartsLock, SegmentError.PartsBusy, "adding a part to the segment", add);
+
+    private void WhileLocked(long lockByte, SegmentError busy, string doing, Action work)
     {
-        long until = Environment.TickCount64 + (long)RecoveryPatience.TotalMilliseconds;
-        while (Sys.LockByte(_fd, RecoveryLock) != 0)
+        long until = Environment.TickCount64 + (long)LockPatience.TotalMilliseconds;
+        while (Sys.LockByte(_fd, lockByte) != 0)
         {
             if (Environment.TickCount64 > until)
             {
-                throw new SegmentException(SegmentError.RecoveryBusy, $"Another process has been clearing away a dead one's share of the segment for over {RecoveryPatience.TotalSeconds:0} s: it may be stopped or hostile. Nothing was changed.");
+                throw new SegmentException(busy, $"Another process has been {doing} for over {LockPatience.TotalSeconds:0} s: it may be stopped or hostile. Nothing was changed.");
             }
 
-            Thread.Sleep(1);                                     // held for microseconds, and only after a death
+            Thread.Sleep(1);                                     // held for microseconds, and only after a death or while parts are made
         }
 
         try
         {
-            _segment.Recover(n);
+            work();
         }
         finally
         {
-            _ = Sys.UnlockByte(_fd, RecoveryLock);
+            _ = Sys.UnlockByte(_fd, lockByte);
         }
     }
 }

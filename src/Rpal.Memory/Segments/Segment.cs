@@ -110,7 +110,7 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>Opens a segment that another process made. It is checked before it is mapped: a file in memory, sealed, its header true.</summary>
     /// <param name="descriptor">From the other process; it stays the caller's.</param>
     /// <param name="requireSharedAddress">Whether to fail instead of mapping it elsewhere when its address is taken here.</param>
-    /// <exception cref="SegmentException">NotSealed, BadHeader, AddressOccupied, TooManyParties, KernelRefused, NoMemory.</exception>
+    /// <exception cref="SegmentException">NotSealed, BadHeader, NotAllocated, AddressOccupied, TooManyParties, KernelRefused, NoMemory.</exception>
     public static Segment Open(SafeFileHandle descriptor, bool requireSharedAddress = false)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
@@ -156,31 +156,51 @@ public sealed unsafe class Segment : IDisposable
     /// <param name="lengthBytes">Its length.</param>
     /// <param name="alignment">A power of two that its offset is a multiple of, <see cref="Part.Alignment"/> at least.</param>
     /// <param name="prepare">Fills it in before others can find it.</param>
-    /// <exception cref="SegmentException">Full.</exception>
+    /// <exception cref="SegmentException">Full, PartsBusy.</exception>
     internal Part Add(PartKind kind, long lengthBytes, long alignment = Part.Alignment, Action<Part>? prepare = null)
     {
         lock (_lock)
         {
-            SegmentHeader header = *Header;
-            long begin = (header.NextOffset + alignment - 1) / alignment * alignment;
-            if (header.PartCount >= SegmentHeader.PartCapacity)
-            {
-                throw new SegmentException(SegmentError.Full, $"The segment has {header.PartCount} parts, the most there can be: use another segment.");
-            }
-
-            if (lengthBytes <= 0 || begin < HeaderBytes || begin > LengthBytes || lengthBytes > LengthBytes - begin)
-            {
-                throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
-            }
-
-            int index = (int)header.PartCount;
-            var part = new Part(this, index, kind, begin, lengthBytes);
-            prepare?.Invoke(part);
-            PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
-            Header->NextOffset = begin + lengthBytes;
-            Volatile.Write(ref Header->PartCount, header.PartCount + 1);          // SYNC part-ready: pairs with Find
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            Part part = default;
+            _parties.WhileAddingPart(() => part = AddLocked(kind, lengthBytes, alignment, prepare));
             return part;
         }
+    }
+
+    private Part AddLocked(PartKind kind, long lengthBytes, long alignment, Action<Part>? prepare)
+    {
+        SegmentHeader header = *Header;
+        if (header.PartCount >= SegmentHeader.PartCapacity)
+        {
+            throw new SegmentException(SegmentError.Full, $"The segment has {header.PartCount} parts, the most there can be: use another segment.");
+        }
+
+        long begin = (FirstFree(header) + alignment - 1) / alignment * alignment;
+        if (lengthBytes <= 0 || begin > LengthBytes || lengthBytes > LengthBytes - begin)
+        {
+            throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
+        }
+
+        int index = (int)header.PartCount;
+        var part = new Part(this, index, kind, begin, lengthBytes);
+        Volatile.Write(ref Header->NextOffset, begin + lengthBytes);              // first: who dies now leaves a gap, not bytes of two parts
+        prepare?.Invoke(part);
+        PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
+        Volatile.Write(ref Header->PartCount, header.PartCount + 1);              // SYNC part-ready: pairs with Find
+        return part;
+    }
+
+    /// <summary>Behind what the header says and behind every part that there is: another process may have written anything there.</summary>
+    private long FirstFree(in SegmentHeader header)
+    {
+        long first = Math.Clamp(header.NextOffset, HeaderBytes, LengthBytes);
+        for (int i = 0; i < PartCount; i++)
+        {
+            first = TryFind(i, out Part part) ? Math.Max(first, part.Offset + part.LengthBytes) : first;
+        }
+
+        return first;
     }
 
     /// <summary>How many parts it has by now.</summary>

@@ -18,6 +18,9 @@ public enum SegmentError
     /// <summary>Its header does not describe a segment of this version and size.</summary>
     BadHeader,
 
+    /// <summary>Not all of its bytes exist.</summary>
+    NotAllocated,
+
     /// <summary>Something lies already where it should be mapped; nothing was mapped.</summary>
     AddressOccupied,
 
@@ -32,6 +35,9 @@ public enum SegmentError
 
     /// <summary>Another process is giving back what a dead one held, and does not come to an end.</summary>
     RecoveryBusy,
+
+    /// <summary>Another process is adding a part, and does not come to an end.</summary>
+    PartsBusy,
 
     /// <summary>The other side of a transfer has gone, or sent what makes no sense.</summary>
     TransferFailed,

@@ -38,7 +38,7 @@ internal sealed unsafe class SegmentFile : IDisposable
 
     /// <summary>Reads and checks what another process calls a segment. Nothing is mapped.</summary>
     /// <returns>Its header, of which only length and address may be used.</returns>
-    /// <exception cref="SegmentException">NotSealed; BadHeader.</exception>
+    /// <exception cref="SegmentException">NotSealed; BadHeader; NotAllocated; KernelRefused.</exception>
     public static SegmentHeader Check(int fd)
     {
         int seals = Sys.GetSeals(fd);
@@ -49,7 +49,13 @@ internal sealed unsafe class SegmentFile : IDisposable
                 : $"What was received has the seals 0x{seals:x}; a segment has 0x{RequiredSeals:x} (shrink, grow, seal), so that nobody can cut it off under its users.");
         }
 
-        long length = Sys.FileLength(fd);
+        int r = Sys.Fstat(fd, out FileStatus status);
+        if (r < 0)
+        {
+            throw new SegmentException(SegmentError.KernelRefused, $"The length of what was received (fstat): {ErrnoText.Describe(r)}.");
+        }
+
+        long length = status.LengthBytes;
         SegmentHeader header = default;
         nint n = Sys.Pread(fd, (byte*)&header, (nuint)sizeof(SegmentHeader), 0);
         bool isTrue = n == sizeof(SegmentHeader) && header.Magic == SegmentHeader.ExpectedMagic && header.LengthBytes == length
@@ -61,7 +67,9 @@ internal sealed unsafe class SegmentFile : IDisposable
                 : $"What was received is sealed, but no segment: {length} bytes, magic 0x{header.Magic:x}, said to have {header.LengthBytes} bytes.");
         }
 
-        return header;
+        // Whoever touches bytes that do not exist makes them, and where there is no memory gets SIGBUS.
+        return status.Blocks * FileStatus.BlockBytes >= length ? header : throw new SegmentException(SegmentError.NotAllocated,
+            $"Of the segment's {length} bytes only {status.Blocks * FileStatus.BlockBytes} exist: it was not made by Segment.Create, or somebody punched holes into it.");
     }
 
     /// <summary>An open file description of its own: locks belong to those, and a descriptor that was passed shares its sender's.</summary>
@@ -100,6 +108,12 @@ internal sealed unsafe class SegmentFile : IDisposable
         }
 
         var file = new SegmentFile(fd, length, pages);
+        if (pages != PageKind.Huge && MemoryRoom.OfProcess.Look(out string source) is var room && length > room)
+        {
+            file.Dispose();
+            throw new SegmentException(SegmentError.NoMemory, $"No memory for a segment of {length} bytes: {source} has room for {room}. Make it smaller, or give the container or machine more.");
+        }
+
         int r = Sys.Ftruncate(fd, length);
         string call = "ftruncate";
         if (r >= 0)

@@ -30,6 +30,61 @@ public sealed unsafe class SegmentTests
         Assert.Equal(SegmentError.BadArgument, Assert.Throws<SegmentException>(() => Segment.Create(length)).Error);
 
     [Fact]
+    public void More_than_there_is_memory_for_is_an_error_when_it_is_made()
+    {
+        SegmentException e = Assert.Throws<SegmentException>(() => Segment.Create(Segment.MostBytes));
+        Assert.Equal(SegmentError.NoMemory, e.Error);
+        Assert.Matches(@"^No memory for a segment of 1099511627776 bytes: .+ has room for \d+\. Make it smaller, or give the container or machine more\.$", e.Message);
+    }
+
+    [Theory]
+    [InlineData("0::/a/b", "/sys/fs/cgroup/a/memory", "max", "current", "", 1_000_000 - 400_000 + 30_000 + 5_000, "the control group /sys/fs/cgroup/a")]
+    [InlineData("5:cpu,memory:/a", "/sys/fs/cgroup/memory/a/memory", "limit_in_bytes", "usage_in_bytes", "total_", 1_000_000 - 400_000 + 30_000 + 5_000, "the control group /sys/fs/cgroup/memory/a")]
+    [InlineData("0::/a", "/sys/fs/cgroup/b/memory", "max", "current", "", 3_000 * 1024, "the machine (/proc/meminfo, MemAvailable and SwapFree)")]
+    [InlineData("", "", "", "", "", 3_000 * 1024, "the machine (/proc/meminfo, MemAvailable and SwapFree)")]
+    public void The_room_for_a_segment_is_that_of_the_tightest_limit(string groups, string files, string limit, string used, string prefix, long room, string source)
+    {
+        Dictionary<string, string> tree = new()
+        {
+            ["/proc/self/cgroup"] = $"3:pids:/x\n{groups}\n",
+            ["/proc/meminfo"] = "MemTotal:  9000 kB\nMemAvailable:   2000 kB\nSwapFree:   1000 kB\n",
+            ["/sys/fs/cgroup/memory.max"] = "max\n",
+            [$"{files}.{limit}"] = "1000000\n",
+            [$"{files}.{used}"] = "400000\n",
+            [$"{files}.stat"] = $"anon 7\n{prefix}inactive_file 30000\n{prefix}active_file 5000\n",
+        };
+        Assert.Equal(room, new MemoryRoom(tree.GetValueOrDefault).Look(out string told));
+        Assert.Equal(source, told);
+    }
+
+    [Fact]
+    public void Processes_that_add_parts_at_the_same_time_get_places_of_their_own()
+    {
+        const int each = 20;
+        using var segment = Segment.Create(Length);
+        Part go = segment.Add(PartKind.Bytes, 1);
+        using var one = PeerProcess.Start("add-parts", $"{each}");
+        using var other = PeerProcess.Start("add-parts", $"{each}");
+        foreach (PeerProcess peer in new[] { one, other })
+        {
+            peer.Send(segment);
+            peer.WaitFor("open");
+        }
+
+        Volatile.Write(ref *go.Address, 1);
+        for (int i = 0; i < each; i++)
+        {
+            segment.Add(PartKind.Bytes, 500);
+        }
+
+        one.WaitFor("added");
+        other.WaitFor("added");
+        Assert.Equal(1 + 3 * each, segment.PartCount);
+        Part[] parts = [.. Enumerable.Range(0, segment.PartCount).Select(i => segment.Find(i, PartKind.Bytes)).OrderBy(p => p.Offset)];
+        Assert.All(parts.Zip(parts.Skip(1)), two => Assert.True(two.First.Offset + two.First.LengthBytes <= two.Second.Offset));
+    }
+
+    [Fact]
     public void Huge_pages_are_had_or_said_to_be_missing()
     {
         using var preferred = Segment.Create(4 << 20, new SegmentOptions { Pages = PagePreference.PreferHuge });
@@ -154,7 +209,8 @@ public sealed unsafe class SegmentTests
         Refused(SegmentError.BadHeader, Memfd(Length, seals, good with { Version = 2 }));
         Refused(SegmentError.BadHeader, Memfd(Length, seals, good with { LengthBytes = 2 * Length }));
         Refused(SegmentError.BadHeader, Memfd(Length, seals, good with { HeaderBytes = 0 }));
-        using SafeFileHandle fine = Memfd(Length, seals, good);
+        Refused(SegmentError.NotAllocated, Memfd(Length, seals, good));
+        using SafeFileHandle fine = Memfd(Length, seals, good, exists: true);
         Segment.Open(fine).Dispose();
     }
 
@@ -183,6 +239,13 @@ public sealed unsafe class SegmentTests
         segment.Header->PartCount = uint.MaxValue;
         Assert.Equal(SegmentHeader.PartCapacity, segment.PartCount);
         segment.Header->PartCount = 1;
+        foreach (long next in new[] { 0, -1, long.MinValue, good.Offset, long.MaxValue })
+        {
+            segment.Header->NextOffset = next;                   // a new part never lies where there is one, nor outside
+            Assert.True(next == long.MaxValue || segment.Add(PartKind.Bytes, 100).Offset >= good.Offset + good.LengthBytes);
+        }
+
+        Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => segment.Add(PartKind.Bytes, 100)).Error);
     }
 
     [Fact]
@@ -205,10 +268,11 @@ public sealed unsafe class SegmentTests
         }
     }
 
-    private static SafeFileHandle Memfd(long length, int seals, SegmentHeader header = default)
+    private static SafeFileHandle Memfd(long length, int seals, SegmentHeader header = default, bool exists = false)
     {
         int fd = Sys.MemfdCreate("test"u8, MemfdFlags.CloseOnExec | MemfdFlags.AllowSealing);
         Assert.Equal(0, Sys.Ftruncate(fd, length));
+        Assert.Equal(0, exists ? Sys.Fallocate(fd, 0, length) : 0);
         if (length > 0)
         {
             Assert.Equal(sizeof(SegmentHeader), Sys.Write(fd, &header, (nuint)sizeof(SegmentHeader)));

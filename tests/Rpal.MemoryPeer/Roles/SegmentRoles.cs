@@ -9,6 +9,7 @@ internal static unsafe class SegmentRoles
     {
         roles.Add("hold", Hold);
         roles.Add("occupied", Occupied);
+        roles.Add("add-parts", AddParts);
     }
 
     /// <summary>Opens a segment, says where, adds one to its first part's first byte, and stays.</summary>
@@ -18,6 +19,26 @@ internal static unsafe class SegmentRoles
         (*segment.Find(0, PartKind.Bytes).Address)++;
         Peer.Say($"open 0x{(long)segment.Address:x} as {segment.Self.Number}");
         return Peer.Stay();
+    }
+
+    /// <summary>Adds so many parts as soon as the first part's first byte says so.</summary>
+    private static int AddParts(Peer peer)
+    {
+        using Segment segment = peer.Receive();
+        byte* go = segment.Find(0, PartKind.Bytes).Address;
+        Peer.Say("open");
+        while (Volatile.Read(ref *go) == 0)
+        {
+            Thread.Yield();
+        }
+
+        for (int i = 0; i < peer.Number(0); i++)
+        {
+            segment.Add(PartKind.Bytes, 500);
+        }
+
+        Peer.Say("added");
+        return 0;
     }
 
     /// <summary>Has something else at all addresses that segments can have, but for a hole.</summary>
