@@ -15,7 +15,7 @@ internal static unsafe class KernelProbes
 
     public static List<PlatformFinding> Required() => [Kernel(), Proc(), FsGsBase(), Dispatch(), Notification(), Pidfd(), Membarrier(), ProcessVm(), SignalFrame()];
 
-    public static List<PlatformFinding> Optional() => [FutexWaitv(), ProtectionKeys()];
+    public static List<PlatformFinding> Optional() => [FutexWaitv(), .. SharedMemory(), HugePages(), ProtectionKeys()];
 
     private static PlatformFinding Kernel()
     {
@@ -112,6 +112,44 @@ internal static unsafe class KernelProbes
         return r == -(int)Errno.EAGAIN                           // the word is not 0: there was nothing to wait for
             ? new(PlatformFeature.FutexWaitv, true, "Linux 5.16")
             : PlatformFinding.FromCall(PlatformFeature.FutexWaitv, "futex_waitv", Math.Min(r, -(int)Errno.EPERM));
+    }
+
+    private static PlatformFinding[] SharedMemory()
+    {
+        int fd = Sys.MemfdCreate("rpal-doctor"u8, MemfdFlags.CloseOnExec | MemfdFlags.AllowSealing), again = fd;
+        int sealing = fd < 0 ? fd : Sys.AddSeals(fd, FileSeals.Shrink | FileSeals.Grow | FileSeals.Seal);
+        if (sealing >= 0)
+        {
+            again = Sys.Open($"/proc/self/fd/{fd}", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
+        }
+
+        int locking = sealing < 0 ? sealing : again < 0 ? again : Sys.LockByte(again, 0);
+        foreach (int open in new[] { fd, again }.Where(d => d >= 0).Distinct())
+        {
+            _ = Sys.Close(open);
+        }
+
+        return
+        [
+            PlatformFinding.FromCall(PlatformFeature.SealedMemory, fd < 0 ? "memfd_create" : "fcntl(F_ADD_SEALS)", sealing, "shrink, grow, seal"),
+            PlatformFinding.FromCall(PlatformFeature.FileLocks, again < 0 ? "/proc/self/fd" : "fcntl(F_OFD_SETLK)", locking, "F_OFD_SETLK"),
+        ];
+    }
+
+    private static PlatformFinding HugePages()
+    {
+        const int bytes = 2 << 20;
+        int fd = Sys.MemfdCreate("rpal-doctor"u8, MemfdFlags.CloseOnExec | MemfdFlags.HugeTlb | MemfdFlags.HugePage2MiB);
+        int r = fd < 0 ? fd : Sys.Ftruncate(fd, bytes);
+        r = r < 0 ? r : Sys.Fallocate(fd, 0, bytes);
+        if (fd >= 0)
+        {
+            _ = Sys.Close(fd);
+        }
+
+        return r is -(int)Errno.ENOSPC or -(int)Errno.ENOMEM
+            ? new(PlatformFeature.HugePages, false, "none is free (HugePages_Free in /proc/meminfo)")
+            : PlatformFinding.FromCall(PlatformFeature.HugePages, "memfd_create(MFD_HUGETLB)", r, "one of 2 MiB could be had");
     }
 
     private static PlatformFinding ProtectionKeys()

@@ -70,6 +70,18 @@ internal sealed record PlatformFeature(string Name, bool Required, string Purpos
         "waiting for several peers with one system call",
         "Waiting for many takes one more wake-up.");
 
+    public static readonly PlatformFeature SealedMemory = new("sealed memfd", false,
+        "segments of shared memory: block pools, owned buffers, semaphores",
+        "Families and calls work; segments (Rpal.Memory) do not. Needs memfd_create and file seals. " + ByProfile);
+
+    public static readonly PlatformFeature FileLocks = new("open file locks", false,
+        "telling which processes that share a segment still live",
+        "Families and calls work; segments (Rpal.Memory) do not. Needs fcntl F_OFD_SETLK, and /proc/self/fd to open a segment anew.");
+
+    public static readonly PlatformFeature HugePages = new("huge pages", false,
+        "large segments with fewer page faults and TLB misses",
+        "Small pages are used, or the segment is refused if it requires huge ones. Reserve some: sysctl vm.nr_hugepages=N (2 MiB each).");
+
     public static readonly PlatformFeature ProtectionKeys = new("protection keys", false,
         "members cannot write into each other's memory by accident",
         "No isolation between members: a stray write of one can damage another. Everything else works.");
