@@ -22,6 +22,7 @@ public sealed unsafe class Segment : IDisposable
     private readonly SafeFileHandle _file;
     private readonly PartyTable _parties;
     private readonly Lock _lock = new();
+    private Part[] _used = [];      // by this process; replaced as a whole
     private bool _disposed;
 
     private Segment(SafeFileHandle file, byte* address, long lengthBytes, PageKind pages)
@@ -188,6 +189,7 @@ public sealed unsafe class Segment : IDisposable
         prepare?.Invoke(part);
         PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
         Volatile.Write(ref Header->PartCount, header.PartCount + 1);              // SYNC part-ready: pairs with Find
+        _used = [.. _used, part];
         return part;
     }
 
@@ -200,6 +202,11 @@ public sealed unsafe class Segment : IDisposable
             first = TryFind(i, out Part part) ? Math.Max(first, part.Offset + part.LengthBytes) : first;
         }
 
+        foreach (Part part in _used)
+        {
+            first = Math.Max(first, part.Offset + part.LengthBytes);
+        }
+
         return first;
     }
 
@@ -207,12 +214,12 @@ public sealed unsafe class Segment : IDisposable
     public int PartCount => (int)Math.Min(Volatile.Read(ref Header->PartCount), SegmentHeader.PartCapacity);     // SYNC part-ready: pairs with Add
 
     /// <summary>A part by its number.</summary>
-    /// <exception cref="SegmentException">NoSuchPart: there is none, it is of another kind, or its place is not inside the segment.</exception>
+    /// <exception cref="SegmentException">NoSuchPart: there is none, it is of another kind, its place is not inside the segment, or it overlaps another part that this process uses.</exception>
     public Part Find(int index, PartKind kind)
     {
-        if (!TryFind(index, out Part part) || part.Kind != kind)
+        if (!TryFind(index, out Part part) || part.Kind != kind || !TryUse(part))
         {
-            throw new SegmentException(SegmentError.NoSuchPart, $"Part {index} of the segment is {(index >= 0 && index < PartCount ? $"not a {kind}, or its entry makes no sense" : $"not there: it has {PartCount}")}.");
+            throw new SegmentException(SegmentError.NoSuchPart, $"Part {index} of the segment is {(index >= 0 && index < PartCount ? $"not a {kind}, or its entry makes no sense: outside the segment, or over another part" : $"not there: it has {PartCount}")}.");
         }
 
         return part;
@@ -229,8 +236,42 @@ public sealed unsafe class Segment : IDisposable
         PartEntry entry = PartEntries[index];
         part = new Part(this, index, (PartKind)entry.Kind, entry.Offset, entry.LengthBytes);
         return entry.Offset >= HeaderBytes && entry.Offset % Part.Alignment == 0 && entry.LengthBytes > 0
-            && entry.Offset <= LengthBytes && entry.LengthBytes <= LengthBytes - entry.Offset;
+            && entry.Offset <= LengthBytes && entry.LengthBytes <= LengthBytes - entry.Offset && !IsInAnothersPlace(part);
     }
+
+    /// <summary>Keeps the place for it: what is guarded there must not be taken for anything else, whatever another process writes into the table later.</summary>
+    private bool TryUse(Part part)
+    {
+        lock (_lock)
+        {
+            if (IsInAnothersPlace(part))
+            {
+                return false;
+            }
+
+            if (!_used.Any(u => IsSamePlace(u, part)))
+            {
+                _used = [.. _used, part];
+            }
+
+            return true;
+        }
+    }
+
+    private bool IsInAnothersPlace(Part part)
+    {
+        foreach (Part other in _used)
+        {
+            if (part.Offset < other.Offset + other.LengthBytes && other.Offset < part.Offset + part.LengthBytes && !IsSamePlace(part, other))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool IsSamePlace(Part one, Part other) => (one.Kind, one.Offset, one.LengthBytes) == (other.Kind, other.Offset, other.LengthBytes);
 
     /// <summary>Gives back what processes held that have died: blocks, leases, seats of waiters. Also done by whoever finds a dead holder in its way.</summary>
     /// <returns>How many processes were cleared away.</returns>

@@ -10,6 +10,7 @@ internal static unsafe class SegmentRoles
         roles.Add("hold", Hold);
         roles.Add("occupied", Occupied);
         roles.Add("add-parts", AddParts);
+        roles.Add("segment-hostile", Hostile);
     }
 
     /// <summary>Opens a segment, says where, adds one to its first part's first byte, and stays.</summary>
@@ -39,6 +40,34 @@ internal static unsafe class SegmentRoles
 
         Peer.Say("added");
         return 0;
+    }
+
+    /// <summary>Writes all over the segment, its header above all: random words, small ones, and words from elsewhere in it, which make sense where they came from. It is killed.</summary>
+    private static int Hostile(Peer peer)
+    {
+        Segment segment = peer.Receive(requireSharedAddress: false);
+        var random = new Random(peer.Number(0));
+        var words = new Span<ulong>(segment.Address, (int)(segment.LengthBytes / sizeof(ulong)));
+        int header = Segment.HeaderBytes / sizeof(ulong), behindLock = SegmentHeader.PartsOffset / sizeof(ulong);
+        Peer.Say("hostile begins");
+        while (true)
+        {
+            int at = random.Next(3) == 0 ? random.Next(words.Length) : random.Next(8) == 0 ? random.Next(behindLock) : random.Next(header);
+            words[at] = random.Next(5) switch
+            {
+                0 => (ulong)random.NextInt64(long.MinValue, long.MaxValue),
+                1 => (ulong)random.Next(100),
+                2 => (ulong)random.Next(words.Length) * sizeof(ulong),
+                3 => (ulong)random.Next(words.Length / 512) * 4096,
+                _ => words[random.Next(header)],
+            };
+            if (random.Next(64) == 0)
+            {
+                words[SegmentHeader.PartsOffset / sizeof(ulong) - 3] = (ulong)random.Next(12);         // how many parts there are
+            }
+
+            Thread.SpinWait(random.Next(8) == 0 ? random.Next(5_000) : 0);         // the test puts the truth back: it is to see mixtures
+        }
     }
 
     /// <summary>Has something else at all addresses that segments can have, but for a hole.</summary>
