@@ -50,6 +50,15 @@ internal static unsafe partial class Sys
         }
     }
 
+    /// <summary>fstatfs(2): bytes of one block of the file system that a file lies in; for a file in memory those of its pages.</summary>
+    /// <returns>Bytes, or -errno.</returns>
+    public static long BlockBytesOf(int fd)
+    {
+        StatFs system;
+        nint r = Invoke(SyscallNumber.Fstatfs, fd, (nint)(&system));
+        return r < 0 ? r : system.BlockBytes;
+    }
+
     /// <summary>fcntl(2), F_ADD_SEALS. Seals: <see cref="FileSeals"/>.</summary>
     public static int AddSeals(int fd, int seals) => (int)Invoke(SyscallNumber.Fcntl, fd, AddSealsCommand, seals);
 

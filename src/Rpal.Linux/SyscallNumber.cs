@@ -44,6 +44,7 @@ internal static class SyscallNumber
     public const long Setpgid = 109;
     public const long Setsid = 112;
     public const long Sigaltstack = 131;
+    public const long Fstatfs = 138;
     public const long Prctl = 157;
     public const long ArchPrctl = 158;
     public const long Gettid = 186;

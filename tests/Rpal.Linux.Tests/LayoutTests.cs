@@ -7,7 +7,7 @@ namespace Rpal.Linux.Tests;
 public sealed class LayoutTests
 {
     private static readonly string[] LibcHeaders =
-        ["time.h", "poll.h", "signal.h", "sys/epoll.h", "sys/uio.h", "linux/seccomp.h", "linux/filter.h", "sys/user.h", "linux/futex.h", "linux/rseq.h", "sys/stat.h"];
+        ["time.h", "poll.h", "signal.h", "sys/epoll.h", "sys/uio.h", "linux/seccomp.h", "linux/filter.h", "sys/user.h", "linux/futex.h", "linux/rseq.h", "sys/stat.h", "sys/vfs.h"];
 
     private sealed record Peer(string Type, string Fields, bool KernelSignal = false);
 
@@ -30,6 +30,7 @@ public sealed class LayoutTests
         [typeof(RseqArea)] = new("struct rseq", "cpu_id_start cpu_id rseq_cs flags"),
         [typeof(RseqSection)] = new("struct rseq_cs", "version flags start_ip post_commit_offset abort_ip"),
         [typeof(FileStatus)] = new("struct stat", "st_size st_blocks"),
+        [typeof(StatFs)] = new("struct statfs", "f_type f_bsize"),
         [typeof(IoVec)] = new("struct iovec", "iov_base iov_len"),
     };
 

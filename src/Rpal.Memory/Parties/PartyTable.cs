@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Rpal.Linux;
 using Rpal.Memory.Segments;
 
@@ -12,7 +13,8 @@ namespace Rpal.Memory.Parties;
 /// releases it however the process ends, and tells others whether it is held: no process numbers, which mean nothing in another PID namespace
 /// and come again, and no heartbeat, which takes a stopped process for a dead one.</para>
 /// <para>Such locks belong to an open file description, so each party opens the file anew (/proc/self/fd); a descriptor that was passed
-/// shares its sender's. A forked child that keeps the descriptor keeps the lock.</para>
+/// shares its sender's. This one is not passed, so that no receiver can keep or release the lock, and not mapped: in a family a mapping outlives its process. A
+/// forked child that keeps the descriptor keeps the lock.</para>
 /// </remarks>
 internal sealed unsafe class PartyTable
 {
@@ -22,16 +24,17 @@ internal sealed unsafe class PartyTable
     /// <summary>Longest wait for another process that is clearing away a dead one, or adding a part.</summary>
     public static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(2);
 
-    private const long LockBase = 1L << 60;
+    internal const long LockBase = 1L << 60;
     private const long RecoveryLock = LockBase + Capacity, PartsLock = RecoveryLock + 1;
 
     private readonly Lock _lock = new();                         // the kernel's locks do not keep threads of one process apart
     private readonly Segment _segment;
+    private readonly SafeFileHandle _file;
     private readonly int _fd;
 
     /// <param name="segment">The segment, mapped.</param>
-    /// <param name="fd">A descriptor of a description that only this table uses, opened for reading and writing.</param>
-    public PartyTable(Segment segment, int fd) => (_segment, _fd) = (segment, fd);
+    /// <param name="file">A description that nothing else uses, see <see cref="SegmentFile.ForLocks"/>. Becomes the table's.</param>
+    public PartyTable(Segment segment, SafeFileHandle file) => (_segment, _file, _fd) = (segment, file, (int)file.DangerousGetHandle());
 
     private PartyEntry* Entries => (PartyEntry*)(_segment.Address + SegmentHeader.PartiesOffset);
 
@@ -74,6 +77,8 @@ internal sealed unsafe class PartyTable
             Set(Self.Number, PartyState.Free);
             _ = Sys.UnlockByte(_fd, LockBase + Self.Number);
         }
+
+        _file.Dispose();
     }
 
     /// <summary>Whether a party's process still has the segment open. Costs a system call.</summary>

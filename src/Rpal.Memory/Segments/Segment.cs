@@ -25,11 +25,11 @@ public sealed unsafe class Segment : IDisposable
     private Part[] _used = [];      // by this process; replaced as a whole
     private bool _disposed;
 
-    private Segment(SafeFileHandle file, byte* address, long lengthBytes, PageKind pages)
+    private Segment(SafeFileHandle file, SafeFileHandle locks, byte* address, long lengthBytes, PageKind pages)
     {
         (_file, LengthBytes, Pages) = (file, lengthBytes, pages);
         Address = address;
-        _parties = new PartyTable(this, (int)file.DangerousGetHandle());
+        _parties = new PartyTable(this, locks);
     }
 
     /// <summary>Its first byte in this process.</summary>
@@ -134,6 +134,13 @@ public sealed unsafe class Segment : IDisposable
         using SegmentFile file = SegmentFile.Reopen(descriptor, header.LengthBytes);
         long wished = address ?? header.Address;
         nint at = SegmentAddress.Map(file.Fd, header.LengthBytes, wished);
+        if (at >= 0 && at != wished && !requireSharedAddress)
+        {
+            // In the segments' own range too, where large guarded buffers can be moved; in a family it comes to lie in the slot whatever is asked for.
+            _ = Sys.Munmap(at, (nuint)header.LengthBytes);
+            at = SegmentAddress.Map(file.Fd, header.LengthBytes, SegmentAddress.Propose(header.LengthBytes));
+        }
+
         if (at < 0)
         {
             throw CannotMap(header.LengthBytes, (int)at);
@@ -145,8 +152,7 @@ public sealed unsafe class Segment : IDisposable
             throw new SegmentException(SegmentError.AddressOccupied, $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: something else does. Have its creator offer another address (SegmentTransfer), or open it without requiring the shared one.");
         }
 
-        var segment = new Segment(file.Detach(), (byte*)at, header.LengthBytes, file.Pages);
-        return segment.Joined();
+        return Join(file, at);
     }
 
     /// <summary>Bytes of a segment that are not for parts.</summary>
@@ -323,6 +329,7 @@ public sealed unsafe class Segment : IDisposable
             return false;
         }
 
+        AskToJoinPages(at, LengthBytes, Pages);
         byte* old = Address;
         Address = (byte*)at;
         Volatile.Write(ref Header->Address, address);
@@ -357,25 +364,43 @@ public sealed unsafe class Segment : IDisposable
             NextOffset = HeaderBytes,
         };
         Volatile.Write(ref header->Magic, SegmentHeader.ExpectedMagic);
-        return new Segment(made.Detach(), (byte*)at, made.LengthBytes, made.Pages).Joined();
+        return Join(made, at);
     }
 
-    private Segment Joined()
+    /// <summary>Makes what is mapped a segment of this process; or unmaps it.</summary>
+    private static Segment Join(SegmentFile file, nint at)
     {
+        long length = file.LengthBytes;
+        SafeFileHandle? locks = null;
         try
         {
-            _parties.Join();
-            return this;
+            AskToJoinPages(at, length, file.Pages);
+            locks = SegmentFile.ForLocks(file.Fd);
+            var segment = new Segment(file.Detach(), locks, (byte*)at, length, file.Pages);
+            try
+            {
+                segment._parties.Join();
+                return segment;
+            }
+            catch
+            {
+                segment._disposed = true;
+                segment._file.Dispose();
+                throw;
+            }
         }
         catch
         {
-            _disposed = true;
-            _file.Dispose();
-            _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);
+            locks?.Dispose();
+            _ = Sys.Munmap(at, (nuint)length);
             throw;
         }
     }
 
+    /// <summary>A request: the system does it by its own rules, or not.</summary>
+    private static void AskToJoinPages(nint at, long lengthBytes, PageKind pages) =>
+        _ = pages == PageKind.SmallJoined ? Sys.Madvise(at, (nuint)lengthBytes, MemoryAdvice.HugePage) : 0;
+
     private static SegmentException CannotMap(long lengthBytes, int errno) =>
-        new(SegmentError.KernelRefused, $"Mapping a segment of {lengthBytes} bytes (mmap): {ErrnoText.Describe(errno)}.");
+        new(errno == -(int)Errno.ENOMEM ? SegmentError.NoMemory : SegmentError.KernelRefused, $"Mapping a segment of {lengthBytes} bytes (mmap): {ErrnoText.Describe(errno)}.");
 }

@@ -33,11 +33,12 @@ internal static class SegmentAddress
 
     /// <summary>
     /// Maps a file at an address where nothing lies. Asked for by hint and compared, not by MAP_FIXED_NOREPLACE: a member of a family gets its mappings
-    /// where its slot has room, and there the segment lies at an address of its own.
+    /// where its slot has room, and there the segment lies at an address of its own. Addresses come from other processes: one where segments do not lie, or where a
+    /// guarded buffer's bytes belong, is not asked for.
     /// </summary>
     /// <returns>Where it lies, which may be elsewhere, or -errno.</returns>
     public static nint Map(int fd, long lengthBytes, long address) =>
-        Sys.Mmap(Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes) ? 0 : (nint)address, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
+        Sys.Mmap(IsPlausible(address, lengthBytes) && !Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes) ? (nint)address : 0, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
 
     /// <summary>Whether a file can be mapped there now.</summary>
     public static bool IsFree(int fd, long lengthBytes, long address)

@@ -72,14 +72,17 @@ internal sealed unsafe class SegmentFile : IDisposable
             $"Of the segment's {length} bytes only {status.Blocks * FileStatus.BlockBytes} exist: it was not made by Segment.Create, or somebody punched holes into it.");
     }
 
-    /// <summary>An open file description of its own: locks belong to those, and a descriptor that was passed shares its sender's.</summary>
+    /// <summary>An open file description of this process's own, for reading and writing.</summary>
     /// <exception cref="SegmentException">KernelRefused.</exception>
     public static SegmentFile Reopen(int fd, long lengthBytes)
     {
-        int own = Sys.Open($"/proc/self/fd/{fd}", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
-        return own >= 0 ? new SegmentFile(own, lengthBytes, KindOf(own)) : throw new SegmentException(SegmentError.KernelRefused,
-            $"Opening the segment's file anew (/proc/self/fd/{fd}): {ErrnoText.Describe(own)}. It needs /proc and write access to the file.");
+        int own = Description(fd);
+        return new SegmentFile(own, lengthBytes, Sys.BlockBytesOf(own) > SmallPageBytes ? PageKind.Huge : PageKind.Small);
     }
+
+    /// <summary>A description for locks only. It is neither passed nor mapped: both would keep it, and with it the locks, when this process has died.</summary>
+    /// <exception cref="SegmentException">KernelRefused.</exception>
+    public static SafeFileHandle ForLocks(int fd) => new(Description(fd), ownsHandle: true);
 
     public SafeFileHandle Detach()
     {
@@ -140,16 +143,11 @@ internal sealed unsafe class SegmentFile : IDisposable
         return file;
     }
 
-    private static PageKind KindOf(int fd)
+    private static int Description(int fd)
     {
-        nint probe = Sys.Mmap(0, (nuint)SmallPageBytes, Prot.Read, MapFlags.Shared, fd, 0);     // huge pages cannot be mapped in part
-        if (probe < 0)
-        {
-            return PageKind.Huge;
-        }
-
-        _ = Sys.Munmap(probe, (nuint)SmallPageBytes);
-        return PageKind.Small;
+        int own = Sys.Open($"/proc/self/fd/{fd}", OpenFlags.ReadWrite | OpenFlags.CloseOnExec);
+        return own >= 0 ? own : throw new SegmentException(SegmentError.KernelRefused,
+            $"Opening the segment's file anew (/proc/self/fd/{fd}): {ErrnoText.Describe(own)}. It needs /proc and write access to the file.");
     }
 
     private static SegmentException Failed(string call, int errno, long length) => -errno is (int)Errno.ENOMEM or (int)Errno.ENOSPC

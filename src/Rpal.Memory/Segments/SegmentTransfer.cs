@@ -10,7 +10,7 @@ namespace Rpal.Memory.Segments;
 /// <remarks><code>
 /// sender                                        receiver
 ///   Offer address, descriptor ───────────────►  checks the file; is the address free here?
-///   ◄─────────────────────────── Accepted       yes
+///   ◄─────────────────────────── Accepted       yes          (Refused, and why, when the file is none that it can open)
 ///   ◄────────────── Occupied other address      no: one that is free here (0: none can be, in a family)
 ///   can it move? Offer other address ────────►  ... at most <see cref="SegmentAddress.AttemptsLimit"/> times
 ///   else Stay ───────────────────────────────►  maps it elsewhere and says Accepted, or says Refused when it needs the shared address
@@ -54,7 +54,7 @@ public static unsafe class SegmentTransfer
         channel.Say(Word.Offer, segment, (long)segment.Address, (int)segment.File.DangerousGetHandle());
         for (int attempt = 1; ; attempt++)
         {
-            Message answer = channel.Hear(out _);
+            Message answer = channel.Hear();
             switch (answer.Word)
             {
                 case Word.Accepted:
@@ -66,6 +66,8 @@ public static unsafe class SegmentTransfer
                 case Word.Occupied:
                     channel.Say(Word.Stay, segment, (long)segment.Address, -1);
                     break;
+                case Word.Refused when answer.Address != (long)SegmentError.AddressOccupied:
+                    throw new SegmentException(SegmentError.TransferFailed, $"The other process could not open the segment: {(SegmentError)answer.Address}. It has the details.");
                 case Word.Refused:
                     throw new SegmentException(SegmentError.AddressOccupied, $"The other process needs the segment at 0x{(long)segment.Address:x}, where it has something else, and the segment cannot move: it has parts already or the address that is free there is taken here.");
                 default:
@@ -82,24 +84,21 @@ public static unsafe class SegmentTransfer
     public static Segment Receive(SafeHandle socket, TimeSpan timeout, bool requireSharedAddress = false)
     {
         using var channel = new Channel(socket, timeout);
-        Message offer = channel.Hear(out int descriptor);
-        if (offer.Word != Word.Offer || descriptor < 0)
+        Message offer = channel.Hear(out SafeFileHandle? received);
+        using SafeFileHandle? file = received;
+        if (offer.Word != Word.Offer || file is null)
         {
-            throw new SegmentException(SegmentError.TransferFailed, $"The other process said {offer.Word}{(descriptor < 0 ? " without a descriptor" : "")} instead of offering a segment.");
+            throw new SegmentException(SegmentError.TransferFailed, $"The other process said {offer.Word}{(file is null ? " without a descriptor" : "")} instead of offering a segment.");
         }
 
-        using var file = new SafeFileHandle(descriptor, ownsHandle: true);
+        int descriptor = (int)file.DangerousGetHandle();
         try
         {
             SegmentHeader header = SegmentFile.Check(descriptor);
             for (int attempt = 1; ; attempt++)
             {
+                // A member of a family offers an address in its slot: never free here.
                 bool last = offer.Word == Word.Stay;
-                if (!SegmentAddress.IsPlausible(offer.Address, header.LengthBytes))
-                {
-                    throw new SegmentException(SegmentError.TransferFailed, $"The other process offers the segment at 0x{offer.Address:x}, where segments do not lie.");
-                }
-
                 if (last || SegmentAddress.IsFree(descriptor, header.LengthBytes, offer.Address))
                 {
                     Segment segment = Segment.Open(descriptor, offer.Address, requireSharedAddress);
@@ -108,7 +107,7 @@ public static unsafe class SegmentTransfer
                 }
 
                 channel.Say(Word.Occupied, null, SegmentAddress.FindFree(descriptor, header.LengthBytes), -1);
-                offer = channel.Hear(out _);
+                offer = channel.Hear();
                 if (attempt > SegmentAddress.AttemptsLimit || offer.Word is not (Word.Offer or Word.Stay))
                 {
                     throw new SegmentException(SegmentError.TransferFailed, $"The other process said {offer.Word} in the {attempt}. round of agreeing on an address.");
@@ -117,7 +116,7 @@ public static unsafe class SegmentTransfer
         }
         catch (SegmentException e) when (e.Error != SegmentError.TransferFailed)
         {
-            channel.TrySay(Word.Refused);
+            channel.TryRefuse(e.Error);
             throw;
         }
     }
@@ -150,11 +149,11 @@ public static unsafe class SegmentTransfer
             }
         }
 
-        public void TrySay(Word word)
+        public void TryRefuse(SegmentError error)
         {
             try
             {
-                Say(word, null, 0, -1);
+                Say(Word.Refused, null, (long)error, -1);
             }
             catch (SegmentException)
             {
@@ -162,11 +161,33 @@ public static unsafe class SegmentTransfer
             }
         }
 
-        public Message Hear(out int descriptor)
+        /// <summary>What must come without a descriptor: one that does is closed.</summary>
+        public Message Hear()
+        {
+            Message message = Hear(out SafeFileHandle? descriptor);
+            descriptor?.Dispose();
+            return message;
+        }
+
+        public Message Hear(out SafeFileHandle? descriptor)
+        {
+            descriptor = null;
+            try
+            {
+                return HearInto(ref descriptor);
+            }
+            catch
+            {
+                descriptor?.Dispose();
+                throw;
+            }
+        }
+
+        private Message HearInto(ref SafeFileHandle? descriptor)
         {
             Message message = default;
             Span<int> descriptors = stackalloc int[1];
-            int got = 0, count = 0;
+            int got = 0;
             long until = Environment.TickCount64 + _timeoutMs;
             while (got < Message.SizeBytes)
             {
@@ -178,8 +199,13 @@ public static unsafe class SegmentTransfer
                 }
 
                 int more = 0;
-                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors[count..], out more);
-                count += more;
+                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors, out more);
+                if (more > 0)
+                {
+                    descriptor?.Dispose();                       // one comes with a message, the last is it
+                    descriptor = new SafeFileHandle(descriptors[0], ownsHandle: true);
+                }
+
                 if (n is -(int)Errno.EINTR or -(int)Errno.EAGAIN)
                 {
                     continue;
@@ -193,10 +219,8 @@ public static unsafe class SegmentTransfer
                 got += (int)n;
             }
 
-            descriptor = count > 0 ? descriptors[0] : -1;
             if (message.Magic != Magic || message.Word is < Word.Offer or > Word.Refused)
             {
-                _ = descriptor >= 0 ? Sys.Close(descriptor) : 0;
                 throw new SegmentException(SegmentError.TransferFailed, $"What came is not of a segment's transfer: 0x{message.Magic:x}, {(uint)message.Word}.");
             }
 

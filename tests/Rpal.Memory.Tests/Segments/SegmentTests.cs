@@ -122,6 +122,17 @@ public sealed unsafe class SegmentTests
     }
 
     [Fact]
+    public void Whoever_is_given_the_descriptor_can_neither_keep_nor_end_its_givers_life()
+    {
+        using var segment = Segment.Create(Length);
+        using var other = Segment.Open(segment.File);
+        Assert.Equal(0, Sys.UnlockByte(Fd(segment), PartyTable.LockBase + segment.Self.Number));      // the description that is passed
+        Assert.True(other.IsAlive(segment.Self));
+        Assert.Equal(1, Sys.IsByteLocked(Fd(segment), PartyTable.LockBase + segment.Self.Number));
+        Assert.Equal(0, other.Sweep());
+    }
+
+    [Fact]
     public void A_number_whose_process_died_is_cleared_away_by_the_next_that_comes()
     {
         using var segment = Segment.Create(Length);

@@ -1,0 +1,61 @@
+using Rpal.Tests.Families;
+
+namespace Rpal.Tests;
+
+/// <summary>Segments, owned buffers and pools between two members of a family, where each has the segment in its own slot.</summary>
+public sealed class BufferTests : IDisposable
+{
+    private readonly string _socket = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+
+    public void Dispose() => File.Delete(_socket);
+
+    [Theory]
+    [InlineData("Checked", 4096)]
+    [InlineData("Guarded", 4096)]
+    [InlineData("Guarded", 300_000)]
+    public void Members_hand_a_buffer_and_a_block_to_each_other(string level, int length) =>
+        FamilyRun.Succeeds(MemberSpec.Scenario("giver", "buffers-give", _socket, level, $"{length}"), MemberSpec.Scenario("echo", "buffers-echo", _socket));
+
+    [Theory]
+    [InlineData("read", 4096)]
+    [InlineData("write", 300_000)]
+    public void An_access_outside_a_lease_ends_the_member_with_a_message_and_no_other(string access, int length)
+    {
+        using var run = FamilyRun.Start(
+            MemberSpec.Scenario("other", "buffers-outlive", _socket, "Guarded", $"{length}", "whole"), MemberSpec.Scenario("offender", "buffers-offend", _socket, access));
+        run.WaitForEnd("other");
+        ExpectMessage(run, "offender", length);
+        run.Expect(!run.Lines("offender").Contains("survived"), "the access had no effect");
+        run.Expect(run.ExitOf("other") == new Exit(0, 0), "the other member's end");
+    }
+
+    [Theory]
+    [InlineData("Checked")]
+    [InlineData("Guarded")]
+    public void What_a_killed_member_was_writing_is_free_again_and_torn(string level)
+    {
+        using var run = FamilyRun.Start(
+            MemberSpec.Scenario("other", "buffers-outlive", _socket, level, "4096", "torn"), MemberSpec.Scenario("holder", "buffers-hold", _socket));
+        run.WaitForLine("holder", "holds");
+        run.Send("holder", Linux.Signal.SIGKILL);
+        run.WaitForEnd("other");
+        run.Expect(run.ExitOf("other") == new Exit(0, 0), "the other member's end");
+    }
+
+    [Fact]
+    public void A_handler_leases_a_guarded_buffer_on_its_callers_thread_and_ends_its_own_process_outside_a_lease()
+    {
+        using var run = FamilyRun.Start(MemberSpec.Scenario("server", "buffers-serve", _socket), MemberSpec.Scenario("caller", "buffers-call", _socket, "4096"));
+        run.WaitForEnd("caller");
+        run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");
+        ExpectMessage(run, "server", 4096);
+    }
+
+    private static void ExpectMessage(FamilyRun run, string member, int length)
+    {
+        run.Expect(run.ExitOf(member).Signal == Linux.Signal.SIGSEGV, "the offender's end");
+        string printed = run.Errors(member);
+        run.Expect(printed.Contains($"{length} bytes at 0x", StringComparison.Ordinal) && printed.Contains($"Guarded, was accessed outside a lease by process {run.Pid(member)}, party 1: it ends here.", StringComparison.Ordinal)
+            && printed.Contains("Holder: nobody. The access came from thread ", StringComparison.Ordinal), "the message");
+    }
+}
