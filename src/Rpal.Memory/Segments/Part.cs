@@ -13,4 +13,7 @@ public readonly record struct Part(Segment Segment, int Index, PartKind Kind, lo
 
     /// <summary>Its first byte in this process. The segment must stay open while it is used.</summary>
     public unsafe byte* Address => Segment.Address + Offset;
+
+    /// <summary>Its bytes, the first 2 GiB - 1 of them. As <see cref="Address"/>.</summary>
+    public unsafe Span<byte> Bytes => new(Address, (int)Math.Min(LengthBytes, int.MaxValue));
 }

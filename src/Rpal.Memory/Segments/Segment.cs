@@ -158,6 +158,12 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>Bytes of a segment that are not for parts.</summary>
     public static int HeaderBytes => (SegmentHeader.SizeBytes + Part.Alignment - 1) / Part.Alignment * Part.Alignment;
 
+    /// <summary>Adds bytes that mean what the program likes: its own rings, tables and words.</summary>
+    /// <param name="lengthBytes">How many. They are zero, and stay as long as the segment.</param>
+    /// <returns>The part; others find it by its <see cref="Part.Index"/>. What they write there can change at any time: read once, check, then use.</returns>
+    /// <exception cref="SegmentException">Full, PartsBusy.</exception>
+    public Part AddBytes(long lengthBytes) => Add(PartKind.Bytes, lengthBytes);
+
     /// <summary>Adds a part. Its bytes are zero. Parts stay as long as the segment.</summary>
     /// <param name="kind">What will lie in it.</param>
     /// <param name="lengthBytes">Its length.</param>
@@ -290,6 +296,13 @@ public sealed unsafe class Segment : IDisposable
 
     /// <summary>For messages: number, process and program of one that has it open.</summary>
     public string Describe(Party party) => _parties.Describe(party.Number);
+
+    /// <summary>The other processes that have it open now. Costs a system call for each.</summary>
+    public IReadOnlyList<Party> OtherParties()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return [.. Enumerable.Range(0, PartyTable.Capacity).Where(n => n != Self.Number).Select(_parties.Find).OfType<Party>()];
+    }
 
     /// <summary>Whether a process that had it open still has.</summary>
     public bool IsAlive(Party party) => _parties.IsAlive(party);

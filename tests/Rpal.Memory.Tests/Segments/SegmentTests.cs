@@ -110,13 +110,15 @@ public sealed unsafe class SegmentTests
         Assert.True(peer.Send(segment));
         Assert.Equal($"open 0x{(long)segment.Address:x} as 1", peer.WaitFor("open"));
         Assert.Equal(1, *part.Address);
-        Party other = segment.Parties.Find(1)!.Value;
+        Party other = Assert.Single(segment.OtherParties());
+        Assert.Equal(1, other.Number);
         Assert.Contains($"process {peer.Pid}", segment.Describe(other));
         Assert.Contains("Rpal.MemoryPeer", segment.Describe(other));
         Assert.Equal(0, segment.Sweep());
         Assert.True(segment.IsAlive(other));
         peer.Kill();
         Assert.False(segment.IsAlive(other));
+        Assert.Empty(segment.OtherParties());
         Assert.Equal(1, segment.Sweep());
         Assert.Equal(0, segment.Sweep());
     }
