@@ -36,9 +36,10 @@ public sealed unsafe class OwnedBuffer
 
     private OwnedBuffer(Part part, BufferHeader* header, in BufferHeader read)
     {
-        (_part, LengthBytes, Level) = (part, (int)read.LengthBytes, (BufferLevel)read.Level);
+        (_part, LengthBytes) = (part, (int)read.LengthBytes);
         _lock = new BufferLock(header, part.Segment.Self.Number);
-        _guard = Level == BufferLevel.Checked ? null : Guarding.For(part, read, &header->Word);
+        _guard = (BufferLevel)read.Level == BufferLevel.Checked ? null : Guarding.For(part, read, &header->Word);
+        Level = _guard is null ? BufferLevel.Checked : _guard is KeyGuard ? BufferLevel.GuardedByKeys : BufferLevel.Guarded;
         _look = LookForDead;
         Means = _guard is MoveGuard ? GuardMeans.Move : _guard is ProtectGuard ? GuardMeans.Protect : GuardMeans.Cheapest;
     }
@@ -49,7 +50,7 @@ public sealed unsafe class OwnedBuffer
     /// <summary>Its length.</summary>
     public int LengthBytes { get; }
 
-    /// <summary>What becomes of an access outside a lease.</summary>
+    /// <summary>What becomes of an access outside a lease in this process. Another one may guard it by other means (<see cref="OwnedBufferOptions.FallBack"/>).</summary>
     public BufferLevel Level { get; }
 
     /// <summary>How this process guards it, if it does so by system calls.</summary>
@@ -98,6 +99,7 @@ public sealed unsafe class OwnedBuffer
             Means = (uint)means,
             LengthBytes = lengthBytes,
             RoomBytes = room,
+            FallBack = options.FallBack ? 1u : 0,
         });
         return Open(segment, made.Index);
     }
