@@ -15,6 +15,7 @@ internal static class Program
         SegmentRoles.Add(s_roles);
         BlockRoles.Add(s_roles);
         BufferRoles.Add(s_roles);
+        KeyRoles.Add(s_roles);
         WaitingRoles.Add(s_roles);
         PerCpuRoles.Add(s_roles);
         using var socket = new SafeFileHandle(int.Parse(args[0], CultureInfo.InvariantCulture), ownsHandle: true);

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Rpal.Memory.Buffers;
 
 /// <summary>
-/// The last page of a buffer's part; the data lies before it, from the part's beginning. The first 32 bytes are written by the creator before anybody
+/// The last page of a buffer's part; the data lies before it, from the part's beginning. The first 64 bytes are written by the creator before anybody
 /// else has the part, the rest by all parties.
 /// </summary>
 /// <remarks><code>
@@ -12,6 +12,8 @@ namespace Rpal.Memory.Buffers;
 ///  12 means u32        a GuardMeans, Protect or Move
 ///  16 length s64       of the data in bytes
 ///  24 room s64         the data's pages; nothing else lies on them
+///  32 fallBack u32     1: a process that cannot have a protection key guards it by system calls
+///  36..63 zero
 ///  64 word u64         see LockWord. SYNC buffer-content: released by whoever gives it back, acquired by whoever takes it
 ///  72 wait u32         bit 0 somebody waits | 1..31 counts wake-ups; the futex
 ///  76 zero u32
@@ -31,6 +33,7 @@ internal unsafe struct BufferHeader
     [FieldOffset(12)] public uint Means;
     [FieldOffset(16)] public long LengthBytes;
     [FieldOffset(24)] public long RoomBytes;
+    [FieldOffset(32)] public uint FallBack;
     [FieldOffset(WordOffset)] public ulong Word;
     [FieldOffset(72)] public uint Wait;
     [FieldOffset(80)] public fixed ulong Seats[LockWord.ReaderBits];

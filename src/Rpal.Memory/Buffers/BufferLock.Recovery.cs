@@ -30,7 +30,7 @@ internal sealed unsafe partial class BufferLock
         {
             // Who sits in a seat owns its bit: so nobody can set it meanwhile.
             int seat = BitOperations.TrailingZeroCount(left);
-            ulong owner = ReaderSeat.Of(party, CallingThread.Id, CallingThread.NextSerial());
+            ulong owner = NextOwner();
             if (SeatOwner(seat) == 0 && Interlocked.CompareExchange(ref header->Seats[seat], owner, 0) == 0)
             {
                 if (ClearReader(seat))

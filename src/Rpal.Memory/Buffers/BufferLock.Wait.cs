@@ -91,7 +91,7 @@ internal sealed unsafe partial class BufferLock
         return seen | SomebodyWaits;
     }
 
-    /// <summary>Wakes whoever waits; after the word was changed by an interlocked exchange, which is the fence between both.</summary>
+    /// <summary>Wakes whoever waits; after the word was changed, and a fence.</summary>
     private void Wake()
     {
         uint seen = Volatile.Read(ref header->Wait);             // SYNC buffer-wait: after the word; pairs with Lock

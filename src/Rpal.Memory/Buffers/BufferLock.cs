@@ -6,7 +6,7 @@ namespace Rpal.Memory.Buffers;
 /// <summary>What a lease needs for being given back.</summary>
 /// <param name="Word">The word when it was taken.</param>
 /// <param name="Seat">The reader's seat; -1 for a writer.</param>
-/// <param name="Owner">What stands in the seat.</param>
+/// <param name="Owner">What stands in the reader's seat; another for each lease, a writer's too.</param>
 internal readonly record struct Take(LockWord Word, int Seat, ulong Owner);
 
 /// <summary>Which lease is asked for.</summary>
@@ -66,7 +66,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
     public BufferStatus ReleaseWrite(in Take take, bool complete)
     {
         KillPoints.Reach(KillPoint.BufferWritten);
-        if (!Exchange(take.Word, take.Word.Freed(!complete)))    // SYNC buffer-content: released
+        if (!TryLeave(take.Word, take.Word.Freed(!complete)))    // SYNC buffer-content: released
         {
             return Corrupted();
         }
@@ -80,7 +80,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
     public BufferStatus HandOver(in Take take, int to)
     {
         KillPoints.Reach(KillPoint.BufferHandingOver);
-        if (!Exchange(take.Word, take.Word.HandedTo(to)))        // SYNC buffer-content: released
+        if (!TryLeave(take.Word, take.Word.HandedTo(to)))        // SYNC buffer-content: released
         {
             return Corrupted();
         }
@@ -113,7 +113,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
             if (Exchange(word, taken))                           // SYNC buffer-content: acquired
             {
                 KillPoints.Reach(KillPoint.BufferWriteTaken);
-                take = new Take(taken, -1, 0);
+                take = new Take(taken, -1, NextOwner());
                 return BufferStatus.Taken;
             }
         }
@@ -123,19 +123,26 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
 
     private BufferStatus TryAccept(out Take take)
     {
-        LockWord word = Word, taken = word.AcceptedBy(party, CallingThread.Id);
-        take = new Take(taken, -1, 0);
+        LockWord word = Word;
+        take = default;
         if (!word.IsSane)
         {
             return Corrupted();
         }
 
-        if (!word.IsHandedTo(party) || !Exchange(word, taken))   // SYNC buffer-content: acquired
+        if (!word.IsHandedTo(party))
+        {
+            return BufferStatus.NotHandedOver;
+        }
+
+        LockWord taken = word.AcceptedBy(party, CallingThread.Id);
+        if (!Exchange(word, taken))                              // SYNC buffer-content: acquired
         {
             return BufferStatus.NotHandedOver;
         }
 
         KillPoints.Reach(KillPoint.BufferAccepted);
+        take = new Take(taken, -1, NextOwner());
         return BufferStatus.Taken;
     }
 
@@ -148,7 +155,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
             return status;
         }
 
-        ulong owner = ReaderSeat.Of(party, CallingThread.Id, CallingThread.NextSerial());
+        ulong owner = NextOwner();
         if (!TrySit(owner, out int seat))
         {
             return BufferStatus.TooManyReaders;
@@ -172,6 +179,8 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
         Wake();                                                  // of whoever waits for a seat
         return status == BufferStatus.Taken ? BufferStatus.HeldByReaders : status;
     }
+
+    private ulong NextOwner() => ReaderSeat.Of(party, CallingThread.Id, CallingThread.NextSerial());
 
     private BufferStatus CanRead(LockWord word, bool alone) =>
         !word.IsSane ? Corrupted()
@@ -210,6 +219,22 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// A writer's word is changed by that writer alone: nobody takes what it holds, and it is not dead. So a store is enough, and it goes out right behind the content's; an exchange would first
+    /// wait until all of that has arrived, and the other side that much longer. The fence is for <see cref="Wake"/>, when the other side can go on already.
+    /// </summary>
+    private bool TryLeave(LockWord from, LockWord to)
+    {
+        if (Word != from)
+        {
+            return false;                                        // somebody wrote over it
+        }
+
+        Volatile.Write(ref header->Word, to.Value);
+        Interlocked.MemoryBarrier();
+        return true;
     }
 
     private bool Exchange(LockWord from, LockWord to) => Interlocked.CompareExchange(ref header->Word, to.Value, from.Value) == from.Value;

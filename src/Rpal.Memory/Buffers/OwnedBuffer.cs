@@ -32,13 +32,17 @@ public sealed unsafe class OwnedBuffer
     private readonly BufferGuard? _guard;
     private readonly Part _part;
     private readonly Action _look;
+
+    /// <summary>Which leases this object has given out and not got back: by reader's seat, the writer's last. A lease is a value, and `using` disposes of a copy: only the first of its ends counts.</summary>
+    private readonly ulong[] _held = new ulong[LockWord.ReaderBits + 1];
     private long _nextLookMs;
 
     private OwnedBuffer(Part part, BufferHeader* header, in BufferHeader read)
     {
-        (_part, LengthBytes, Level) = (part, (int)read.LengthBytes, (BufferLevel)read.Level);
+        (_part, LengthBytes) = (part, (int)read.LengthBytes);
         _lock = new BufferLock(header, part.Segment.Self.Number);
-        _guard = Level == BufferLevel.Checked ? null : Guarding.For(part, read, &header->Word);
+        _guard = (BufferLevel)read.Level == BufferLevel.Checked ? null : Guarding.For(part, read, &header->Word);
+        Level = _guard is null ? BufferLevel.Checked : _guard is KeyGuard ? BufferLevel.GuardedByKeys : BufferLevel.Guarded;
         _look = LookForDead;
         Means = _guard is MoveGuard ? GuardMeans.Move : _guard is ProtectGuard ? GuardMeans.Protect : GuardMeans.Cheapest;
     }
@@ -49,7 +53,7 @@ public sealed unsafe class OwnedBuffer
     /// <summary>Its length.</summary>
     public int LengthBytes { get; }
 
-    /// <summary>What becomes of an access outside a lease.</summary>
+    /// <summary>What becomes of an access outside a lease in this process. Another one may guard it by other means (<see cref="OwnedBufferOptions.FallBack"/>).</summary>
     public BufferLevel Level { get; }
 
     /// <summary>How this process guards it, if it does so by system calls.</summary>
@@ -98,6 +102,7 @@ public sealed unsafe class OwnedBuffer
             Means = (uint)means,
             LengthBytes = lengthBytes,
             RoomBytes = room,
+            FallBack = options.FallBack ? 1u : 0,
         });
         return Open(segment, made.Index);
     }
@@ -193,8 +198,13 @@ public sealed unsafe class OwnedBuffer
 
     internal Span<byte> Bytes => new(_part.Address, LengthBytes);
 
+    /// <summary>Whether a lease, or a copy of it, has not ended.</summary>
+    internal bool IsHeld(in Take take) => Volatile.Read(ref Held(take)) == take.Owner;
+
+    /// <summary>Ends a lease that <see cref="IsHeld"/>.</summary>
     internal BufferStatus Release(in Take take, bool complete)
     {
+        Held(take) = 0;
         BufferStatus status = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete);
         _guard?.Leave();                                         // in the seed's order: others go on meanwhile
         return status;
@@ -216,9 +226,12 @@ public sealed unsafe class OwnedBuffer
             return BufferStatus.PeerGone;
         }
 
+        Held(take) = 0;
         _guard?.Leave();
         return status;
     }
+
+    private ref ulong Held(in Take take) => ref _held[take.Seat >= 0 ? take.Seat : LockWord.ReaderBits];
 
     private static BufferHeader* HeaderOf(Part part) => (BufferHeader*)(part.Address + part.LengthBytes - BufferHeader.AreaBytes);
 
@@ -303,7 +316,13 @@ public sealed unsafe class OwnedBuffer
 
     private void Open(BufferStatus status, scoped in Take take, bool write)
     {
-        if (_guard is null || status != BufferStatus.Taken)
+        if (status != BufferStatus.Taken)
+        {
+            return;
+        }
+
+        Held(take) = take.Owner;
+        if (_guard is null)
         {
             return;
         }
@@ -314,6 +333,7 @@ public sealed unsafe class OwnedBuffer
         }
         catch (OwnedBufferException)
         {
+            Held(take) = 0;
             _ = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete: !take.Word.IsTorn);
             throw;
         }

@@ -9,7 +9,7 @@ public sealed record OwnedBufferOptions
     /// <summary>How <see cref="BufferLevel.Guarded"/> takes the access away. Default: the cheapest for the size.</summary>
     public GuardMeans Means { get; init; }
 
-    /// <summary>Whether <see cref="BufferLevel.GuardedByKeys"/> becomes <see cref="BufferLevel.Guarded"/> where there are no protection keys, instead of an error.</summary>
+    /// <summary>Whether <see cref="BufferLevel.GuardedByKeys"/> becomes <see cref="BufferLevel.Guarded"/> where there are no protection keys, instead of an error: in this process, and in each that opens it.</summary>
     public bool FallBack { get; init; }
 }
 

@@ -1,6 +1,6 @@
 namespace Rpal.Memory.Buffers;
 
-/// <summary>A buffer that this process may read until the lease ends. Stack-only: it cannot outlive the method or cross an await. Use it with <c>using</c>.</summary>
+/// <summary>A buffer that this process may read until the lease ends. Stack-only: it cannot outlive the method or cross an await. Use it with <c>using</c>. A copy is the same lease, and ends with it.</summary>
 public ref struct ReadLease
 {
     private readonly Take _take;
@@ -9,7 +9,7 @@ public ref struct ReadLease
     internal ReadLease(OwnedBuffer buffer, scoped in Take take) => (_buffer, _take) = (buffer, take);
 
     /// <summary>The content. Empty when there is no lease.</summary>
-    public readonly ReadOnlySpan<byte> Bytes => _buffer is null ? default : _buffer.Bytes;
+    public readonly ReadOnlySpan<byte> Bytes => IsHeld ? _buffer!.Bytes : default;
 
     /// <summary>Whether the last writer died inside or abandoned it: the content may be half-written.</summary>
     public readonly bool IsTorn => _take.Word.IsTorn;
@@ -22,15 +22,17 @@ public ref struct ReadLease
     /// <exception cref="ObjectDisposedException">There is no lease, or it has ended.</exception>
     public BufferStatus Unlock()
     {
-        OwnedBuffer buffer = _buffer ?? throw new ObjectDisposedException(nameof(ReadLease));
+        OwnedBuffer buffer = IsHeld ? _buffer! : throw new ObjectDisposedException(nameof(ReadLease));
         _buffer = null;
         return buffer.Release(_take, complete: true);
     }
 
+    private readonly bool IsHeld => _buffer is not null && _buffer.IsHeld(_take);
+
     /// <summary>Gives it back, if it was not yet.</summary>
     public void Dispose()
     {
-        if (_buffer is not null)
+        if (IsHeld)
         {
             _ = Unlock();
         }

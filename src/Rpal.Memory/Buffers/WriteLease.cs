@@ -2,7 +2,7 @@ using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Buffers;
 
-/// <summary>A buffer that this process may write until the lease ends, and no other may see. Stack-only: it cannot outlive the method or cross an await. Use it with <c>using</c>.</summary>
+/// <summary>A buffer that this process may write until the lease ends, and no other may see. Stack-only: it cannot outlive the method or cross an await. Use it with <c>using</c>. A copy is the same lease, and ends with it.</summary>
 public ref struct WriteLease
 {
     private readonly Take _take;
@@ -11,7 +11,7 @@ public ref struct WriteLease
     internal WriteLease(OwnedBuffer buffer, scoped in Take take) => (_buffer, _take) = (buffer, take);
 
     /// <summary>The content, as the last writer left it. Empty when there is no lease.</summary>
-    public readonly Span<byte> Bytes => _buffer is null ? default : _buffer.Bytes;
+    public readonly Span<byte> Bytes => IsHeld ? _buffer!.Bytes : default;
 
     /// <summary>Whether the last writer died inside or abandoned it: what is found may be half-written. Ends with this lease, unless it is abandoned too.</summary>
     public readonly bool IsTorn => _take.Word.IsTorn;
@@ -34,16 +34,18 @@ public ref struct WriteLease
     /// <exception cref="ObjectDisposedException">There is no lease, or it has ended.</exception>
     public BufferStatus HandOver(Party to)
     {
-        OwnedBuffer buffer = _buffer ?? throw new ObjectDisposedException(nameof(WriteLease));
+        OwnedBuffer buffer = IsHeld ? _buffer! : throw new ObjectDisposedException(nameof(WriteLease));
         BufferStatus status = buffer.HandOver(_take, to);
         _buffer = status == BufferStatus.PeerGone ? buffer : null;
         return status;
     }
 
+    private readonly bool IsHeld => _buffer is not null && _buffer.IsHeld(_take);
+
     /// <summary>Gives it back, if it was not yet; the content is complete.</summary>
     public void Dispose()
     {
-        if (_buffer is not null)
+        if (IsHeld)
         {
             _ = Unlock();
         }
@@ -51,7 +53,7 @@ public ref struct WriteLease
 
     private BufferStatus End(bool complete)
     {
-        OwnedBuffer buffer = _buffer ?? throw new ObjectDisposedException(nameof(WriteLease));
+        OwnedBuffer buffer = IsHeld ? _buffer! : throw new ObjectDisposedException(nameof(WriteLease));
         _buffer = null;
         return buffer.Release(_take, complete);
     }

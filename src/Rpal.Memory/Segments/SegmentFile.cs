@@ -107,7 +107,7 @@ internal sealed unsafe class SegmentFile : IDisposable
         int fd = Sys.MemfdCreate(name, flags);
         if (fd < 0)
         {
-            throw Failed("memfd_create", fd, length);
+            throw Failed("memfd_create", fd, length, pages);
         }
 
         var file = new SegmentFile(fd, length, pages);
@@ -137,7 +137,7 @@ internal sealed unsafe class SegmentFile : IDisposable
         if (r < 0)
         {
             file.Dispose();
-            throw Failed(call, r, length);
+            throw Failed(call, r, length, pages);
         }
 
         return file;
@@ -150,7 +150,14 @@ internal sealed unsafe class SegmentFile : IDisposable
             $"Opening the segment's file anew (/proc/self/fd/{fd}): {ErrnoText.Describe(own)}. It needs /proc and write access to the file.");
     }
 
-    private static SegmentException Failed(string call, int errno, long length) => -errno is (int)Errno.ENOMEM or (int)Errno.ENOSPC
-        ? new(SegmentError.NoMemory, $"No memory for a segment of {length} bytes ({call}: {ErrnoText.Describe(errno)}): make it smaller, or give the container or machine more.")
-        : new(SegmentError.KernelRefused, $"A segment of {length} bytes ({call}): {ErrnoText.Describe(errno)}.");
+    private static SegmentException Failed(string call, int errno, long length, PageKind pages)
+    {
+        if (-errno is not ((int)Errno.ENOMEM or (int)Errno.ENOSPC))
+        {
+            return new(SegmentError.KernelRefused, $"A segment of {length} bytes ({call}): {ErrnoText.Describe(errno)}.");
+        }
+
+        string remedy = pages == PageKind.Huge ? $"fewer than {length / HugePageBytes} huge pages of 2 MiB are reserved and free: raise vm.nr_hugepages, or use PagePreference.PreferHuge" : "make it smaller, or give the container or machine more";
+        return new(SegmentError.NoMemory, $"No memory for a segment of {length} bytes ({call}: {ErrnoText.Describe(errno)}): {remedy}.");
+    }
 }

@@ -147,6 +147,13 @@ public sealed class BufferGuardTests
         Assert.Contains("GuardedByKeys, was accessed outside a lease", victim.ToString());
     }
 
+    [NeedsKeysFact]
+    public void Keys_do_what_their_documentation_says()
+    {
+        using var peer = PeerProcess.Start("keys");              // tests/qemu/keys runs it where the CPU has none
+        Assert.True(peer.WaitForExit() == 0, peer.ToString());
+    }
+
     /// <summary>By the kernel's own list: the bytes' first page is there and readable.</summary>
     private static unsafe bool IsMapped(Segment segment, OwnedBuffer buffer)
     {

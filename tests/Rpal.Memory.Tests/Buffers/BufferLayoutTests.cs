@@ -19,15 +19,15 @@ public sealed class BufferLayoutTests
             #include <stdio.h>
             #include <stddef.h>
             #include <stdint.h>
-            struct BufferHeader { uint64_t Magic; uint32_t Level, Means; int64_t LengthBytes, RoomBytes; _Alignas(64) uint64_t Word; uint32_t Wait, zero; uint64_t Seats[24]; } __attribute__((packed));
+            struct BufferHeader { uint64_t Magic; uint32_t Level, Means; int64_t LengthBytes, RoomBytes; uint32_t FallBack; _Alignas(64) uint64_t Word; uint32_t Wait, zero; uint64_t Seats[24]; } __attribute__((packed));
             struct GuardEntry { int64_t Begin, End; uint64_t *Word; uint32_t TextLengthBytes, zero; char Text[480]; };
-            struct GuardTableHeader { uint32_t Count; void *Previous; _Alignas(64) char end[0]; };
+            struct GuardTableHeader { uint32_t Count, KeyOffset; void *Previous, *PreviousArithmetic; _Alignas(64) char end[0]; };
             #define SHOW(s, f) printf(#s " " #f " %zu\n", offsetof(struct s, f));
             int main(void) {
-                SHOW(BufferHeader, Magic) SHOW(BufferHeader, Level) SHOW(BufferHeader, Means) SHOW(BufferHeader, LengthBytes) SHOW(BufferHeader, RoomBytes)
+                SHOW(BufferHeader, Magic) SHOW(BufferHeader, Level) SHOW(BufferHeader, Means) SHOW(BufferHeader, LengthBytes) SHOW(BufferHeader, RoomBytes) SHOW(BufferHeader, FallBack)
                 SHOW(BufferHeader, Word) SHOW(BufferHeader, Wait) SHOW(BufferHeader, Seats)
                 SHOW(GuardEntry, Begin) SHOW(GuardEntry, End) SHOW(GuardEntry, Word) SHOW(GuardEntry, TextLengthBytes) SHOW(GuardEntry, Text)
-                SHOW(GuardTableHeader, Count) SHOW(GuardTableHeader, Previous)
+                SHOW(GuardTableHeader, Count) SHOW(GuardTableHeader, KeyOffset) SHOW(GuardTableHeader, Previous) SHOW(GuardTableHeader, PreviousArithmetic)
                 printf("GuardEntry SizeBytes %zu\nGuardTableHeader SizeBytes %zu\nBufferHeader SizeBytes %zu\n", sizeof(struct GuardEntry), offsetof(struct GuardTableHeader, end), offsetof(struct BufferHeader, Seats) + 24 * 8);
             }
             """;

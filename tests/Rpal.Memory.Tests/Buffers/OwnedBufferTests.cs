@@ -48,6 +48,50 @@ public sealed class OwnedBufferTests
         Assert.Equal(0, mine.CorruptCount);
     }
 
+    /// <summary>`using (lease)` disposes of a copy.</summary>
+    [Theory]
+    [InlineData(BufferLevel.Checked)]
+    [InlineData(BufferLevel.Guarded)]
+    public void A_lease_ends_once_however_often_it_was_copied(BufferLevel level)
+    {
+        using var segment = Segment.Create(1 << 20);
+        using var other = Segment.Open(segment.File);
+        OwnedBuffer mine = OwnedBuffer.Create(segment, Length, new OwnedBufferOptions { Level = level }), theirs = OwnedBuffer.Open(other, mine.PartIndex);
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(BufferStatus.Taken, mine.TryLockWrite(out WriteLease write));
+            WriteLease copy = write;
+            using (write)
+            {
+                write.Bytes.Fill((byte)i);
+                Assert.Equal(BufferStatus.HandedOver, write.HandOver(other.Self));
+            }
+
+            Assert.Equal(0, copy.Bytes.Length);
+            Assert.Equal(BufferStatus.Taken, theirs.TryAccept(out WriteLease accepted));
+            using (accepted)
+            {
+                Assert.Equal(i, accepted.Bytes[^1]);
+                Assert.Equal(BufferStatus.Released, accepted.Unlock());
+            }
+
+            Assert.Equal(BufferStatus.Taken, mine.TryLockRead(out ReadLease read));
+            ReadLease again = read;
+            using (read)
+            {
+                Assert.Equal(BufferStatus.Released, read.Unlock());
+            }
+
+            Assert.Equal(BufferStatus.Taken, mine.TryLockRead(out read));
+            again.Dispose();                                     // of the one before
+            Assert.Equal(i, read.Bytes[0]);
+            read.Dispose();
+            Assert.Equal("nobody", mine.DescribeHolder());
+        }
+
+        Assert.Equal(0, mine.CorruptCount + theirs.CorruptCount);
+    }
+
     [Fact]
     public void An_abandoned_buffer_is_torn_until_a_writer_completes()
     {

@@ -8,9 +8,13 @@ namespace Rpal.Memory.Buffers.Guards;
 
 /// <summary>
 /// Emits the handler of SIGSEGV that stands before the runtime's. A fault in a guarded buffer ends the process with a message; any other is the previous handler's,
-/// with the same arguments on the same stack, as if this one were not there.
+/// with the same arguments on the same stack, as if this one were not there. Where protection keys are used, another stands before the runtime's handler of SIGFPE.
 /// </summary>
-/// <remarks>No libc, no thread-local storage, no managed code: it runs wherever the fault came from.</remarks>
+/// <remarks>
+/// <para>No libc, no thread-local storage, no managed code: it runs wherever the fault came from.</para>
+/// <para>The kernel begins handlers with the key rights of a new process: none. The runtime makes an exception of a fault by leaving its handler without rt_sigreturn, so its
+/// thread would go on without the rights of its lease: both handlers set them as the frame has them.</para>
+/// </remarks>
 internal sealed class FaultEmitter
 {
     private const int SigSegv = Signal.SIGSEGV, SiAddress = 16, MessageBytes = 1024, StandardError = 2, Write = (int)SyscallNumber.Write, ExitStatus = 128 + SigSegv;
@@ -19,21 +23,24 @@ internal sealed class FaultEmitter
     private readonly List<(Label Label, string Text)> _texts = [];
 
     /// <param name="table">Where the <see cref="GuardTableHeader"/> lies.</param>
-    /// <param name="at">Where the code will lie.</param>
-    public static byte[] Assemble(nint table, nint at)
+    /// <param name="at">Where the code will lie. It begins with the handler of SIGSEGV.</param>
+    /// <param name="arithmetic">Where that of SIGFPE begins.</param>
+    public static byte[] Assemble(nint table, nint at, out nint arithmetic)
     {
         var emitter = new FaultEmitter();
         emitter.EmitHandler(table);
         using var stream = new MemoryStream();
-        emitter.c.Assemble(new StreamCodeWriter(stream), (ulong)at);
+        AssemblerResult result = emitter.c.Assemble(new StreamCodeWriter(stream), (ulong)at, BlockEncoderOptions.ReturnNewInstructionOffsets);
+        arithmetic = (nint)result.GetLabelRIP(emitter._arithmetic);
         return stream.ToArray();
     }
 
-    /// <summary>In: edi = signal, rsi = siginfo, rdx = ucontext. rax = fault's address, rcx = entry, r8d = entries left, r9 = table.</summary>
+    /// <summary>In: edi = signal, rsi = siginfo, rdx = ucontext. r9 = table, r10 = previous handler, rax = fault's address, rcx = entry, r8d = entries left.</summary>
     private void EmitHandler(nint table)
     {
         Label next = c.CreateLabel("next"), loop = c.CreateLabel("loop"), chain = c.CreateLabel("chain"), found = c.CreateLabel("found"), ignored = c.CreateLabel("ignored");
         c.mov(r9, (long)table);
+        c.mov(r10, __qword_ptr[r9 + GuardTableHeader.PreviousOffset]);
         c.cmp(__dword_ptr[rsi + SignalFrame.SiCode], 0);         // sent, not raised by an instruction
         c.jle(chain);
         c.mov(rax, __qword_ptr[rsi + SiAddress]);
@@ -52,18 +59,25 @@ internal sealed class FaultEmitter
         c.jmp(loop);
 
         c.Label(ref chain);
-        c.mov(rax, __qword_ptr[r9 + GuardTableHeader.PreviousOffset]);
-        c.cmp(rax, SignalHandler.Ignore);
+        EmitRights();
+        c.cmp(r10, SignalHandler.Ignore);
         c.jbe(ignored);
-        c.jmp(rax);
+        c.jmp(r10);
         c.Label(ref ignored);                                    // nobody stood here before: the fault repeats and has its default action
         c.sub(rsp, 8);
         EmitDefaultAction();
         c.add(rsp, 8);
         c.ret();
 
+        _arithmetic = c.CreateLabel("arithmetic");
+        c.Label(ref _arithmetic);
+        c.mov(r9, (long)table);
+        c.mov(r10, __qword_ptr[r9 + GuardTableHeader.PreviousArithmeticOffset]);
+        c.jmp(chain);
+
         c.Label(ref found);
         EmitMessage();
+        c.mov(edi, SigSegv);
         EmitEnd();
         EmitDecimal();
         foreach ((Label label, string text) in _texts)
@@ -74,7 +88,32 @@ internal sealed class FaultEmitter
         }
     }
 
-    private Label _decimal;
+    /// <summary>Sets PKRU as the interrupted code had it. rdx = ucontext, r9 = table. Changes rax, rcx, r8, r11.</summary>
+    private void EmitRights()
+    {
+        Label done = c.CreateLabel("rights_done"), set = c.CreateLabel("rights_set");
+        c.mov(r8d, __dword_ptr[r9 + GuardTableHeader.KeyOffsetOffset]);
+        c.test(r8d, r8d);
+        c.je(done);
+        c.mov(r11, __qword_ptr[rdx + SignalFrame.FpRegs]);
+        c.test(r11, r11);
+        c.je(done);
+        c.cmp(__dword_ptr[r11 + SignalFrame.FxsaveMagic1], unchecked((int)SignalFrame.FxsaveMagic1Value));
+        c.jne(done);
+        c.xor(eax, eax);                                         // not in the frame: the initial value, all rights
+        c.test(__dword_ptr[r11 + KeyRegister.StatesInUseOffset], 1 << KeyRegister.StateNumber);
+        c.je(set);
+        c.mov(eax, __dword_ptr[r11 + r8]);
+        c.Label(ref set);
+        c.mov(r11, rdx);
+        c.xor(ecx, ecx);
+        c.xor(edx, edx);
+        c.wrpkru();
+        c.mov(rdx, r11);
+        c.Label(ref done);
+    }
+
+    private Label _decimal, _arithmetic;
 
     /// <summary>One write: other threads' messages do not come between. rbx = entry, rdi = end of the text so far, ebp = the word's parts.</summary>
     private void EmitMessage()
@@ -128,7 +167,7 @@ internal sealed class FaultEmitter
         c.syscall();
     }
 
-    /// <summary>Ends the process by SIGSEGV, as it would without a handler; where that has no effect (the first process of a container), by exit.</summary>
+    /// <summary>Ends the process by SIGSEGV, as it would without a handler; where that has no effect (the first process of a container), by exit. In: edi = SIGSEGV.</summary>
     private void EmitEnd()
     {
         EmitDefaultAction();
@@ -155,7 +194,7 @@ internal sealed class FaultEmitter
         c.hlt();
     }
 
-    /// <summary>rt_sigaction(SIGSEGV, SIG_DFL). Changes rax, rcx, rdx, rsi, rdi, r10, r11.</summary>
+    /// <summary>rt_sigaction(SIG_DFL) of edi. Changes rax, rcx, rdx, rsi, rdi, r10, r11.</summary>
     private void EmitDefaultAction()
     {
         c.sub(rsp, KernelSigaction.SizeBytes);
@@ -165,7 +204,6 @@ internal sealed class FaultEmitter
             c.mov(__qword_ptr[rsp + i], rax);
         }
 
-        c.mov(edi, SigSegv);
         c.mov(rsi, rsp);
         c.xor(edx, edx);
         c.mov(r10d, SystemCall.SignalSetBytes);

@@ -8,6 +8,8 @@ internal static unsafe class FaultHandler
 {
     private const int CodeBytes = 4096;
 
+    private static nint s_arithmetic;
+
     /// <summary>Installs it.</summary>
     /// <param name="tableBytes">Room for the table that it reads.</param>
     /// <returns>The table, zero.</returns>
@@ -21,7 +23,7 @@ internal static unsafe class FaultHandler
         }
 
         nint table = at + CodeBytes;
-        byte[] code = FaultEmitter.Assemble(table, at);
+        byte[] code = FaultEmitter.Assemble(table, at, out s_arithmetic);
         code.CopyTo(new Span<byte>((void*)at, CodeBytes));
         int r = Sys.Mprotect(at, CodeBytes, Prot.Read | Prot.Exec);
         if (r < 0)
@@ -29,16 +31,37 @@ internal static unsafe class FaultHandler
             throw Refused("mprotect, which makes it executable", r);
         }
 
+        Put(Signal.SIGSEGV, at, ref ((GuardTableHeader*)table)->Previous);
+        return (byte*)table;
+    }
+
+    /// <summary>From now on handlers begin with the rights that the interrupted code had: once the first key is used.</summary>
+    /// <exception cref="OwnedBufferException">KernelRefused.</exception>
+    public static void UseKeys(GuardTableHeader* table)
+    {
+        if (table->KeyOffset == 0)
+        {
+            Put(Signal.SIGFPE, s_arithmetic, ref table->PreviousArithmetic);
+            Volatile.Write(ref table->KeyOffset, KeyRegister.FrameOffset);
+        }
+    }
+
+    /// <summary>Puts a handler before the one that is there, with its flags and mask.</summary>
+    private static void Put(int signal, nint handler, ref nint before)
+    {
         KernelSigaction previous = default;
-        r = Sys.RtSigaction(Signal.SIGSEGV, null, &previous);
+        int r = Sys.RtSigaction(signal, null, &previous);
         if (r >= 0)
         {
-            ((GuardTableHeader*)table)->Previous = previous.Handler;
-            KernelSigaction ours = previous with { Handler = at, Flags = previous.Flags | SignalActionFlags.SigInfo };
-            r = (previous.Flags & SignalActionFlags.Restorer) == 0 ? -(int)Errno.EINVAL : Sys.RtSigaction(Signal.SIGSEGV, &ours, null);
+            before = previous.Handler;
+            KernelSigaction ours = previous with { Handler = handler, Flags = previous.Flags | SignalActionFlags.SigInfo };
+            r = (previous.Flags & SignalActionFlags.Restorer) == 0 ? -(int)Errno.EINVAL : Sys.RtSigaction(signal, &ours, null);
         }
 
-        return r >= 0 ? (byte*)table : throw Refused("rt_sigaction of SIGSEGV", r);
+        if (r < 0)
+        {
+            throw Refused($"rt_sigaction of {SignalName.Of(signal)}", r);
+        }
     }
 
     private static OwnedBufferException Refused(string call, int errno) => new(OwnedBufferError.KernelRefused,

@@ -19,13 +19,18 @@ internal unsafe struct GuardEntry
 }
 
 /// <summary>What the fault handler finds first.</summary>
-/// <remarks>0 count u32 of entries that may be in use | 4 zero | 8 previous handler ptr | 16..63 zero | 64 entries</remarks>
+/// <remarks>
+/// 0 count u32 of entries that may be in use | 4 keyOffset u32, where a signal's frame has PKRU, from fpregs; 0 no keys are used | 8 previous handler ptr, of SIGSEGV |
+/// 16 previous handler ptr, of SIGFPE | 24..63 zero | 64 entries
+/// </remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal struct GuardTableHeader
 {
     public const int SizeBytes = 64;
-    public const int CountOffset = 0, PreviousOffset = 8;
+    public const int CountOffset = 0, KeyOffsetOffset = 4, PreviousOffset = 8, PreviousArithmeticOffset = 16;
 
     [FieldOffset(CountOffset)] public uint Count;
+    [FieldOffset(KeyOffsetOffset)] public uint KeyOffset;
     [FieldOffset(PreviousOffset)] public nint Previous;
+    [FieldOffset(PreviousArithmeticOffset)] public nint PreviousArithmetic;
 }

@@ -49,6 +49,16 @@ internal static unsafe class GuardedRanges
         throw new OwnedBufferException(OwnedBufferError.BadArgument, $"This process has {Capacity} guarded buffers open, the most there can be: dispose of some, or make them with BufferLevel.Checked.");
     }
 
+    /// <summary>For a range that <see cref="Add"/> was told of and that a key guards.</summary>
+    /// <exception cref="OwnedBufferException">KernelRefused.</exception>
+    public static void UseKeys()
+    {
+        lock (s_lock)
+        {
+            FaultHandler.UseKeys(Header);
+        }
+    }
+
     public static void Remove(int index)
     {
         lock (s_lock)

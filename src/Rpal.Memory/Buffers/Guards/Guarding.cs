@@ -25,19 +25,49 @@ internal static unsafe class Guarding
             }
 
             nint address = (nint)part.Address;
-            guard = (BufferLevel)header.Level == BufferLevel.GuardedByKeys
-                ? KeyGuard.TryCreate(address, header.RoomBytes) ?? throw new OwnedBufferException(OwnedBufferError.NoKeys, $"Part {part.Index} is guarded by protection keys, and this process cannot have one ({KeyGuard.Missing()}): make it with FallBack, or with BufferLevel.Guarded.")
-                : ((GuardMeans)header.Means == GuardMeans.Move ? MoveGuard.TryCreate(address, header.RoomBytes) : null) ?? (BufferGuard)new ProtectGuard(address, header.RoomBytes);
-            int index = GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header));
-            guard.Begin();
+            guard = Make(part, header);
+            int index = -1;
+            try
+            {
+                index = GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header));
+                if (guard is KeyGuard)
+                {
+                    GuardedRanges.UseKeys();
+                }
+
+                guard.Begin();
+            }
+            catch
+            {
+                End();
+                throw;
+            }
+
             guards.Add(part.Index, guard);
-            part.Segment.Closing += () =>
+            part.Segment.Closing += End;
+            return guard;
+
+            void End()
             {
                 guard.End();
-                GuardedRanges.Remove(index);
-            };
-            return guard;
+                if (index >= 0)
+                {
+                    GuardedRanges.Remove(index);
+                }
+            }
         }
+    }
+
+    private static BufferGuard Make(Part part, in BufferHeader header)
+    {
+        nint address = (nint)part.Address;
+        KeyGuard? key = (BufferLevel)header.Level == BufferLevel.GuardedByKeys ? KeyGuard.TryCreate(address, header.RoomBytes) : null;
+        if (key is null && (BufferLevel)header.Level == BufferLevel.GuardedByKeys && header.FallBack == 0)
+        {
+            throw new OwnedBufferException(OwnedBufferError.NoKeys, $"Part {part.Index} is guarded by protection keys, and this process cannot have one ({KeyGuard.Missing()}): make it with FallBack, or with BufferLevel.Guarded.");
+        }
+
+        return key ?? ((GuardMeans)header.Means == GuardMeans.Move ? MoveGuard.TryCreate(address, header.RoomBytes) : null) ?? (BufferGuard)new ProtectGuard(address, header.RoomBytes);
     }
 
     private static string Text(Part part, in BufferHeader header) =>

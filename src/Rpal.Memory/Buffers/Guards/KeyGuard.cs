@@ -1,14 +1,20 @@
 using Rpal.Linux;
+using Rpal.Machine.Blocks;
 
 namespace Rpal.Memory.Buffers.Guards;
 
 /// <summary>Protection keys, pkeys(7): the CPU denies the range to every thread whose register (PKRU) does not allow its key, and a lease changes only that register.</summary>
-/// <remarks>A lease opens the bytes for its own thread, which it never leaves. WRPKRU is unprivileged: this stops accidents, not malice. Threads begin without access.</remarks>
+/// <remarks>
+/// <para>A lease opens the bytes for its own thread, which it never leaves. WRPKRU is unprivileged: this stops accidents, not malice.</para>
+/// <para>A thread begins with the rights of the thread that created it (clone(2) copies the register): one that was created under a lease can touch the bytes until its
+/// own first lease of that buffer has ended. Signal handlers begin without rights (<see cref="FaultEmitter"/>).</para>
+/// <para>Not in a family: keys belong to the address space, all members', and calls change the context of a kernel thread without its register.</para>
+/// </remarks>
 internal sealed unsafe class KeyGuard : BufferGuard
 {
     private const int KeyCapacity = 16;
 
-    [ThreadStatic] private static int[]? t_leases, t_writers;
+    [ThreadStatic] private static Leases[]? t_leases;
 
     private readonly int _key;
 
@@ -16,9 +22,16 @@ internal sealed unsafe class KeyGuard : BufferGuard
         : base(address, roomBytes) =>
         _key = key;
 
+    private static bool IsInFamily => Sys.GetAuxiliaryValue(FamilyLayout.AuxiliaryVectorType) != 0;
+
     /// <summary>Why there is no key to be had; null when there is one.</summary>
     public static string? Missing()
     {
+        if (IsInFamily)
+        {
+            return "this process is a member of a family, whose members share the address space and its 15 keys";
+        }
+
         int key = Sys.PkeyAlloc(Sys.PkeyDisableAccess);
         _ = key < 0 ? 0 : Sys.PkeyFree(key);
         return key >= 0 ? null : $"pkey_alloc: {ErrnoText.Describe(key)}; the CPU has no protection keys (pku in /proc/cpuinfo), the kernel does not offer them, or all 15 are in use";
@@ -27,7 +40,7 @@ internal sealed unsafe class KeyGuard : BufferGuard
     /// <returns>Null where there is no key.</returns>
     public static KeyGuard? TryCreate(nint address, long roomBytes)
     {
-        int key = Sys.PkeyAlloc(Sys.PkeyDisableAccess);
+        int key = IsInFamily ? -1 : Sys.PkeyAlloc(Sys.PkeyDisableAccess);
         return key < 0 ? null : new KeyGuard(address, roomBytes, key);
     }
 
@@ -35,17 +48,19 @@ internal sealed unsafe class KeyGuard : BufferGuard
 
     public override void Enter(bool write)
     {
-        (t_leases ??= new int[KeyCapacity])[_key]++;
-        (t_writers ??= new int[KeyCapacity])[_key] += write ? 1 : 0;
-        Set();
+        ref Leases mine = ref Mine();
+        mine.Count++;
+        mine.CanWrite |= write;
+        Set(mine);
         KillPoints.Reach(KillPoint.BufferGuardOpened);
     }
 
     public override void Leave()
     {
-        t_leases![_key]--;
-        t_writers![_key] = 0;                                    // a writer is alone
-        Set();
+        ref Leases mine = ref Mine();
+        mine.Count--;
+        mine.CanWrite = false;                                   // a writer is alone
+        Set(mine);
         KillPoints.Reach(KillPoint.BufferGuardClosed);
     }
 
@@ -61,9 +76,29 @@ internal sealed unsafe class KeyGuard : BufferGuard
     {
     }
 
-    private void Set()
+    /// <summary>What the calling thread has of this buffer. A key is used again: what another buffer left there is not this one's.</summary>
+    private ref Leases Mine()
     {
-        uint rights = t_leases![_key] == 0 ? Sys.PkeyDisableAccess : t_writers![_key] == 0 ? Sys.PkeyDisableWrite : 0;
+        ref Leases mine = ref (t_leases ??= new Leases[KeyCapacity])[_key];
+        if (mine.Guard != this)
+        {
+            mine = new Leases { Guard = this };
+        }
+
+        return ref mine;
+    }
+
+    private void Set(in Leases mine)
+    {
+        uint rights = mine.Count <= 0 ? Sys.PkeyDisableAccess : mine.CanWrite ? 0 : Sys.PkeyDisableWrite;
         KeyRegister.Change(3u << 2 * _key, rights << 2 * _key);
+    }
+
+    /// <summary>A thread's leases of one buffer.</summary>
+    private struct Leases
+    {
+        public KeyGuard? Guard;
+        public int Count;
+        public bool CanWrite;
     }
 }

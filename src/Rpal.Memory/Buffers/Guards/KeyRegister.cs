@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Rpal.Linux;
 using static Iced.Intel.AssemblerRegisters;
@@ -7,7 +8,15 @@ namespace Rpal.Memory.Buffers.Guards;
 /// <summary>PKRU of the calling thread, two bits per key: access denied, writing denied. Emitted on first use; only where the CPU has keys.</summary>
 internal static unsafe class KeyRegister
 {
+    /// <summary>In XSAVE areas: PKRU's number, and where the bits are that say which states are not initial.</summary>
+    public const int StateNumber = 9, StatesInUseOffset = 512;
+
+    private const int StatesLeaf = 0xD;
+
     private static readonly delegate* unmanaged[SuppressGCTransition]<uint, uint, void> s_change = Emit();
+
+    /// <summary>Where a signal's frame has it, from the frame's fpregs. Source: Intel SDM volume 1, 13.5.</summary>
+    public static uint FrameOffset => (uint)X86Base.CpuId(StatesLeaf, StateNumber).Ebx;
 
     /// <summary>Replaces some bits.</summary>
     public static void Change(uint mask, uint bits) => s_change(mask, bits);
