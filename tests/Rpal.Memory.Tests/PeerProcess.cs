@@ -19,7 +19,7 @@ internal sealed class PeerProcess : IDisposable
     private readonly SafeFileHandle _socket;
     private int _openStreams = 2;
 
-    private PeerProcess(int killPoint, int killCount, string role, string[] words)
+    private PeerProcess((string Name, string Value)? variable, string role, string[] words)
     {
         Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.SequencedPacket | SocketType.CloseOnExec, out int ours, out int theirs));
         _socket = new SafeFileHandle(ours, ownsHandle: true);
@@ -30,9 +30,9 @@ internal sealed class PeerProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (killPoint != 0)
+        if (variable is { } set)
         {
-            start.Environment["RPAL_MEMORY_KILL_POINT"] = $"{killPoint}:{killCount}";
+            start.Environment[set.Name] = set.Value;
         }
 
         _process = Process.Start(start)!;
@@ -47,10 +47,13 @@ internal sealed class PeerProcess : IDisposable
 
     public bool HasExited => _process.HasExited;
 
-    public static PeerProcess Start(string role, params string[] words) => new(0, 0, role, words);
+    public static PeerProcess Start(string role, params string[] words) => new(null, role, words);
 
     /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>
-    public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new(killPoint, count, role, words);
+    public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new((KillPoints.Variable, $"{killPoint}:{count}"), role, words);
+
+    /// <summary>One whose code is compiled once and for all when it is first called.</summary>
+    public static PeerProcess StartUntiered(string role, params string[] words) => new(("DOTNET_TieredCompilation", "0"), role, words);
 
     /// <summary>Hands it a segment.</summary>
     /// <returns>Whether it lies at the same address there.</returns>

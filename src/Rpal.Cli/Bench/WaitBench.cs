@@ -55,7 +55,7 @@ internal static class WaitBench
         return result ?? throw new BenchFailedException($"The waker of '{way}' gave no result.");
     }
 
-    /// <summary>One token comes at a random member, and is waited for: nobody sleeps. Beside it one look of futex_waitv(2) at as many words, which a wait without a set pays.</summary>
+    /// <summary>One of N is released and waited for, in turns: nobody sleeps. All rows do the same: release, find which it is, take it.</summary>
     private static void WaitAny(JsonObject figures)
     {
         using var segment = Segment.Create(4 << 20);
@@ -65,68 +65,116 @@ internal static class WaitBench
         {
             SharedSemaphore[] some = all[..members];
             using SemaphoreSet set = SemaphoreSet.Join(segment, seats);
-            Array.ForEach(some, set.Add);
-            bool any = members <= SharedSemaphore.WaitAnyLimit;
-            List<double> bySet = [], byAny = [], byWaitv = [], release = [];
+            using var descriptors = new EpollSet(members);
+            Dictionary<string, Action<int>> rows = new()
+            {
+                // The release of a member rings a bell, so what is measured without the set must be measured without its members in it.
+                ["release_take_ns"] = i => Must(some[i].Release() == ReleaseStatus.Released && some[i].TryWait() == WaitStatus.Acquired),
+                ["epoll_wait_any_ns"] = i => Must(descriptors.WriteWaitRead(i) == i),
+            };
+            if (members <= SharedSemaphore.WaitAnyLimit)
+            {
+                rows["few_wait_any_ns"] = i => Must(some[i].Release() == ReleaseStatus.Released
+                    && SharedSemaphore.WaitAny(some, Timeout.InfiniteTimeSpan, out int which) == WaitStatus.Acquired && which == i);
+                rows["waitv_wait_any_ns"] = i => Must(some[i].Release() == ReleaseStatus.Released && WaitvThenTake(some) == i);
+            }
+
+            Dictionary<string, Action<int>> ofSet = new()
+            {
+                ["set_wait_any_ns"] = i => Must(some[i].Release() == ReleaseStatus.Released
+                    && set.WaitAny(Timeout.InfiniteTimeSpan, out SharedSemaphore? which) == WaitStatus.Acquired && ReferenceEquals(which, some[i])),
+            };
+            Dictionary<string, List<double>> taken = rows.Keys.Concat(ofSet.Keys).ToDictionary(k => k, _ => new List<double>());
             for (int batch = -1; batch < Batches; batch++)
             {
-                double alone = Batch(some, s => s.TryWait(), members);
-                double withSet = Batch(some, _ => set.WaitAny(TimeSpan.FromSeconds(1), out SharedSemaphore? _), members);
-                double withAny = any ? Batch(some, _ => SharedSemaphore.WaitAny(some, TimeSpan.FromSeconds(1), out int _), members) : 0;
-                double waitv = any ? Waitv(some) : 0;
-                if (batch >= 0)
+                Batch(rows, members, batch < 0 ? null : taken);
+                Array.ForEach(some, set.Add);
+                while (set.TryWaitAny(out _) == WaitStatus.Acquired)
                 {
-                    release.Add(alone);
-                    bySet.Add(withSet);
-                    byAny.Add(withAny);
-                    byWaitv.Add(waitv);
                 }
+
+                Batch(ofSet, members, batch < 0 ? null : taken);
+                Array.ForEach(some, s => set.Remove(s));
             }
 
-            figures[$"release_take_ns_{members}"] = Math.Round(Statistics.Median(release), 1);
-            figures[$"set_wait_any_ns_{members}"] = Math.Round(Statistics.Median(bySet), 1);
-            if (any)
+            foreach ((string row, List<double> ns) in taken)
             {
-                figures[$"few_wait_any_ns_{members}"] = Math.Round(Statistics.Median(byAny), 1);
-                figures[$"waitv_wait_any_ns_{members}"] = Math.Round(Statistics.Median(byWaitv), 1);
+                figures[$"{row}_{members}"] = Math.Round(Statistics.Median(ns), 1);
             }
         }
     }
 
-    private static double Batch(SharedSemaphore[] some, Func<SharedSemaphore, WaitStatus> wait, int members)
+    private static void Batch(Dictionary<string, Action<int>> rows, int members, Dictionary<string, List<double>>? taken)
     {
-        uint next = 1;
-        long began = Stopwatch.GetTimestamp();
-        for (int i = 0; i < BatchWaits; i++)
+        foreach ((string row, Action<int> once) in rows)
         {
-            next = next * 1664525 + 1013904223;
-            SharedSemaphore s = some[(next >> 8) % (uint)members];
-            if (s.Release() != ReleaseStatus.Released || wait(s) != WaitStatus.Acquired)
+            uint next = 1;
+            long began = Stopwatch.GetTimestamp();
+            for (int i = 0; i < BatchWaits; i++)
             {
-                throw new BenchFailedException("A token did not come.");
+                next = next * 1664525 + 1013904223;
+                once((int)((next >> 8) % (uint)members));
             }
-        }
 
-        return Stopwatch.GetElapsedTime(began).TotalNanoseconds / BatchWaits;
+            taken?[row].Add(Stopwatch.GetElapsedTime(began).TotalNanoseconds / BatchWaits);
+        }
     }
 
-    /// <summary>The last word has changed already: the call sets all up, finds that and comes back. Nobody sleeps.</summary>
-    private static unsafe double Waitv(SharedSemaphore[] some)
+    private static void Must(bool came)
     {
-        const int calls = 200;
+        if (!came)
+        {
+            throw new BenchFailedException("A token did not come, or at another place.");
+        }
+    }
+
+    /// <summary>As one would without a set: futex_waitv(2) on all words, which finds that one has changed and does not say which; then a look at all.</summary>
+    private static unsafe int WaitvThenTake(SharedSemaphore[] some)
+    {
         FutexWaitv* words = stackalloc FutexWaitv[some.Length];
         for (int i = 0; i < some.Length; i++)
         {
             words[i] = new FutexWaitv { Word = (ulong)&some[i].Block->Count, Flags = FutexWaitv.Size32 };
         }
 
-        words[some.Length - 1].Expected = 1;
-        long began = Stopwatch.GetTimestamp();
-        for (int i = 0; i < calls; i++)
+        _ = Sys.FutexWaitv(words, some.Length, -1);
+        return Array.FindIndex(some, s => s.TryWait() == WaitStatus.Acquired);
+    }
+
+    /// <summary>What programs use today: an eventfd(2) for each, and epoll(7) over all.</summary>
+    private sealed unsafe class EpollSet : IDisposable
+    {
+        private readonly int[] _eventFds;
+        private readonly int _epoll;
+
+        public EpollSet(int count)
         {
-            _ = Sys.FutexWaitv(words, some.Length, -1);
+            _epoll = Checked(Sys.EpollCreate());
+            _eventFds = new int[count];
+            for (int i = 0; i < count; i++)
+            {
+                _eventFds[i] = Checked(Sys.EventFd(0, EventFdFlags.NonBlocking | EventFdFlags.CloseOnExec));
+                EpollEvent wanted = new() { Events = EpollEvents.In, Data = (ulong)i };
+                Checked(Sys.EpollCtl(_epoll, EpollOp.Add, _eventFds[i], &wanted));
+            }
         }
 
-        return Stopwatch.GetElapsedTime(began).TotalNanoseconds / calls;
+        public int WriteWaitRead(int index)
+        {
+            ulong word = 1;
+            Checked((int)Sys.Write(_eventFds[index], &word, sizeof(ulong)));
+            EpollEvent came;
+            Must(Sys.EpollWait(_epoll, &came, 1, -1) == 1);
+            Checked((int)Sys.Read(_eventFds[(int)came.Data], &word, sizeof(ulong)));
+            return (int)came.Data;
+        }
+
+        public void Dispose()
+        {
+            Array.ForEach(_eventFds, fd => _ = Sys.Close(fd));
+            _ = Sys.Close(_epoll);
+        }
+
+        private static int Checked(int result) => result >= 0 ? result : throw new BenchFailedException($"An eventfd or epoll: {ErrnoText.Describe(result)}.");
     }
 }

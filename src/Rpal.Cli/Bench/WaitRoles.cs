@@ -117,7 +117,7 @@ internal static unsafe class WaitRoles
             {
                 Check((int)Sys.Read(waitOn, &word, sizeof(ulong)));
             }
-            else if ((_maySpin ? _waits.Wait(s_patience) : _waits.WaitAsleep(s_patience)) != WaitStatus.Acquired)
+            else if ((_maySpin ? _waits.Wait(Timeout.InfiniteTimeSpan) : _waits.WaitAsleep(Timeout.InfiniteTimeSpan)) != WaitStatus.Acquired)     // as long as a read(2) waits
             {
                 throw new IOException("The other process did not wake this one.");
             }

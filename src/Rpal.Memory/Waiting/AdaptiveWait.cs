@@ -25,14 +25,26 @@ internal sealed class AdaptiveWait(SpinAllowance? allowance = null, Func<long>? 
     private uint _history = (1u << HistoryWaits) - 1;
 
     /// <summary>How long the next wait may spin; 0 not at all.</summary>
-    public long BudgetNs() => BitOperations.PopCount(_history) >= PayingWaits && _allowance.MaySpin() ? Bound() : 0;
+    public long BudgetNs() => BudgetNs(_allowance.Now);
+
+    /// <param name="nowNs">The time, which the caller has looked at already: a look costs as much as a locked instruction.</param>
+    public long BudgetNs(long nowNs) => _allowance.MaySpin(nowNs) && BitOperations.PopCount(_history) >= PayingWaits ? Bound() : 0;
+
+    /// <summary>As <see cref="Record"/>, for a wait that began at an instant.</summary>
+    public void RecordSince(long beganNs, bool slept)
+    {
+        if (_allowance.MaySpinStill)
+        {
+            Record(_allowance.Now - beganNs, slept);
+        }
+    }
 
     /// <summary>A wait has ended.</summary>
     /// <param name="tookNs">From the first look that found nothing.</param>
     /// <param name="slept">Whether it went to sleep: then waking took a part of it.</param>
     public void Record(long tookNs, bool slept)
     {
-        if (!_allowance.MaySpin())
+        if (!_allowance.MaySpinStill)
         {
             return;
         }

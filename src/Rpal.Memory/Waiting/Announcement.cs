@@ -1,3 +1,5 @@
+using Rpal.Linux;
+
 namespace Rpal.Memory.Waiting;
 
 /// <summary>
@@ -23,10 +25,9 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
                 Interlocked.Or(ref block->State, _bit);
             }
         }
-    }
 
-    /// <summary>Says it again: a hostile process may have erased it.</summary>
-    public void Repeat() => Interlocked.Or(ref block->State, _bit);
+        SleepWatch.Rouse();
+    }
 
     public void Leave()
     {
@@ -37,5 +38,32 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
                 Interlocked.And(ref block->State, ~_bit);
             }
         }
+    }
+
+    /// <summary>By <see cref="SleepWatch"/>: sleepers beside tokens are woken, and what a hostile process may have erased is said again.</summary>
+    /// <returns>Whether anybody sleeps.</returns>
+    public bool Look()
+    {
+        ulong state;
+        lock (_lock)
+        {
+            if (_threads == 0)
+            {
+                return false;
+            }
+
+            state = Volatile.Read(ref block->State);
+            if ((state & _bit) == 0)
+            {
+                state = Interlocked.Or(ref block->State, _bit);
+            }
+        }
+
+        if ((uint)state != 0)
+        {
+            _ = Sys.FutexWakeShared(&block->Count, int.MaxValue);
+        }
+
+        return true;
     }
 }

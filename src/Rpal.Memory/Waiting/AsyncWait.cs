@@ -52,6 +52,11 @@ internal sealed class AsyncWait : IValueTaskSource<WaitStatus>
 
     public WaitStatus GetResult(short token)
     {
+        if (token != _core.Version || _core.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            return _core.GetResult(token);                       // throws: asked for twice, or too early. The object is another wait's by now, or still in the queue
+        }
+
         try
         {
             return _core.GetResult(token);

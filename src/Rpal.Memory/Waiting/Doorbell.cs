@@ -29,7 +29,7 @@ internal static unsafe class Doorbell
         WakeIfParked(seat);
     }
 
-    /// <summary>One of those that ring wakes; if it dies before it does, the waiter wakes up by itself (<see cref="WaitSlice.AloneNs"/>).</summary>
+    /// <summary>One of those that ring wakes; if it dies before it does, <see cref="SleepWatch"/> does.</summary>
     public static void WakeIfParked(SeatBlock* seat)
     {
         if (Volatile.Read(ref seat->Parked) != 0 && Interlocked.Exchange(ref seat->Parked, 0) != 0)

@@ -14,7 +14,9 @@ internal sealed unsafe class SegmentWaits
     private readonly ConcurrentDictionary<long, Announcement> _announcements = new();
     private readonly SetGeometry?[] _sets = new SetGeometry?[SegmentHeader.PartCapacity];
     private readonly Lock _lock = new();
+    private readonly List<SetSeat> _seats = [];                  // under SleepWatch's lock
     private WaitBridge? _bridge;
+    private bool _watched;
     private long _corrupt;
 
     private SegmentWaits(Segment segment) => _segment = segment;
@@ -28,6 +30,62 @@ internal sealed unsafe class SegmentWaits
 
     /// <summary>One per semaphore, however many objects there are for it.</summary>
     public Announcement AnnouncementAt(long offset) => _announcements.GetOrAdd(offset, static (o, s) => new Announcement((SemaphoreBlock*)(s.Address + o), s.Self.Number), _segment);
+
+    /// <summary>Before anybody sleeps here.</summary>
+    public void Watch()
+    {
+        if (Volatile.Read(ref _watched))
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (!_watched)
+            {
+                SleepWatch.Add(this);
+                _segment.Closing += () => SleepWatch.Remove(this);
+                Volatile.Write(ref _watched, true);
+            }
+        }
+    }
+
+    /// <summary>A seat of this process, from now on looked after.</summary>
+    public void Watch(SetSeat seat)
+    {
+        Watch();
+        using (SleepWatch.Hold())
+        {
+            _seats.Add(seat);
+        }
+    }
+
+    /// <summary>No more; not while the seat's members are locked.</summary>
+    public void Unwatch(SetSeat seat)
+    {
+        using (SleepWatch.Hold())
+        {
+            _seats.Remove(seat);
+        }
+    }
+
+    /// <summary>By <see cref="SleepWatch"/>, under its lock.</summary>
+    /// <returns>Whether anybody sleeps here, or may soon.</returns>
+    public bool LookForForgotten()
+    {
+        bool asleep = false;
+        foreach (KeyValuePair<long, Announcement> one in _announcements)
+        {
+            asleep |= one.Value.Look();
+        }
+
+        foreach (SetSeat seat in _seats)
+        {
+            asleep |= seat.RingForgotten();
+        }
+
+        return asleep;
+    }
 
     /// <summary>The doorbell that a link means; null when it means none.</summary>
     public SeatBlock* SeatOf(SemaphoreLink link, out int memberCapacity)

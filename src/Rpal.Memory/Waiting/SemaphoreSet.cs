@@ -19,6 +19,7 @@ public sealed class SemaphoreSet : IDisposable
     /// <summary>Most semaphores in one set.</summary>
     public const int MemberLimit = 4096;
 
+    private readonly Segment _segment;
     private readonly SetSeat _seat;
     private readonly SegmentWaits _waits;
     private readonly AdaptiveWait _adaptive = new();
@@ -26,7 +27,11 @@ public sealed class SemaphoreSet : IDisposable
     private int _waiting;
     private bool _disposed;
 
-    private SemaphoreSet(Segment segment, SetSeat seat) => (_waits, _seat) = (SegmentWaits.Of(segment), seat);
+    private SemaphoreSet(Segment segment, SetSeat seat)
+    {
+        (_segment, _waits, _seat) = (segment, SegmentWaits.Of(segment), seat);
+        segment.Closing += Dispose;                              // before its memory goes
+    }
 
     /// <summary>How many semaphores are in it.</summary>
     public int Count
@@ -82,8 +87,8 @@ public sealed class SemaphoreSet : IDisposable
         lock (_seat.Members)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _seat.Add(semaphore);
-            _signal?.Add(semaphore);
+            int member = _seat.Add(semaphore);
+            _signal?.Add(semaphore, new SeatBell(_seat, member));
         }
     }
 
@@ -108,7 +113,8 @@ public sealed class SemaphoreSet : IDisposable
         lock (_seat.Members)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            for (int looks = 0; looks < _seat.LooksLimit && _seat.TryNext(out int member); looks++)
+            _seat.Collect();                                     // once: a peer that rings without end holds nobody
+            while (_seat.TryNext(out int member))
             {
                 semaphore = _seat.MemberAt(member);
                 WaitStatus status = semaphore?.TryWait() ?? WaitStatus.TimedOut;
@@ -119,6 +125,11 @@ public sealed class SemaphoreSet : IDisposable
 
                 if (status != WaitStatus.TimedOut)
                 {
+                    if (Volatile.Read(ref _waiting) != 0 && _seat.HasPending)
+                    {
+                        _seat.Wake();                            // what this call leaves pending nobody rings for again
+                    }
+
                     return status;
                 }
             }
@@ -136,10 +147,10 @@ public sealed class SemaphoreSet : IDisposable
     /// <exception cref="InvalidOperationException">Another thread waits on this set.</exception>
     public WaitStatus WaitAny(TimeSpan timeout, out SharedSemaphore? semaphore, CancellationToken cancellationToken = default)
     {
-        long until = WaitSlice.Until(timeout);
+        WaitSlice.Demand(timeout);
         cancellationToken.ThrowIfCancellationRequested();
         WaitStatus status = TryWaitAny(out semaphore);
-        if (status != WaitStatus.TimedOut || until <= WaitSlice.Now)
+        if (status != WaitStatus.TimedOut || timeout == TimeSpan.Zero)
         {
             return status;
         }
@@ -151,7 +162,7 @@ public sealed class SemaphoreSet : IDisposable
 
         try
         {
-            return WaitLong(until, out semaphore, cancellationToken);
+            return WaitLong(WaitSlice.Until(timeout), out semaphore, cancellationToken);
         }
         finally
         {
@@ -180,23 +191,33 @@ public sealed class SemaphoreSet : IDisposable
         }
     }
 
-    /// <summary>Takes all members out and gives the seat back. Nobody may be waiting.</summary>
+    /// <summary>Takes all members out and gives the seat back; whoever waits gets an <see cref="ObjectDisposedException"/>. Closing the segment does it too.</summary>
     public void Dispose()
     {
         lock (_seat.Members)
         {
-            if (!_disposed)
+            if (_disposed)
             {
-                _disposed = true;
-                _signal?.Dispose();
-                _seat.Release();
+                return;
             }
+
+            _disposed = true;
         }
+
+        _segment.Closing -= Dispose;
+        while (Volatile.Read(ref _waiting) != 0)
+        {
+            _seat.Wake();                                        // whoever sleeps finds it disposed of, and leaves
+            Thread.Sleep(1);
+        }
+
+        _signal?.Dispose();
+        _seat.Release();
     }
 
     private WaitStatus WaitLong(long until, out SharedSemaphore? semaphore, CancellationToken cancellationToken)
     {
-        long began = WaitSlice.Now, spinUntil = Math.Min(until, began + _adaptive.BudgetNs());
+        long began = WaitSlice.Now, spinUntil = Math.Min(until, began + _adaptive.BudgetNs(began));
         bool slept = false;
         while (true)
         {
@@ -208,36 +229,37 @@ public sealed class SemaphoreSet : IDisposable
             WaitStatus status = TryWaitAny(out semaphore);
             if (status != WaitStatus.TimedOut)
             {
-                _adaptive.Record(WaitSlice.Now - began, slept);
+                _adaptive.RecordSince(began, slept);
                 return status;
             }
 
             cancellationToken.ThrowIfCancellationRequested();
-            long now = WaitSlice.Now;
-            if (now >= until)
+            long sliceNs = WaitSlice.Of(until, cancellationToken);
+            if (sliceNs == 0)
             {
                 return WaitStatus.TimedOut;
             }
 
-            if (slept || now >= spinUntil)
+            if (slept || WaitSlice.Now >= spinUntil)
             {
                 slept = true;
-                _seat.Park(Math.Min(until - now, WaitSlice.Of(cancellationToken)));
+                _seat.Park(sliceNs);
             }
         }
     }
 
     private WaitSignal Signal()
     {
+        WaitBridge bridge = _waits.Bridge();                     // before the lock: it takes a seat
         lock (_seat.Members)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_signal is null)
             {
-                var signal = new WaitSignal(_waits.Bridge());
+                var signal = new WaitSignal(bridge);
                 foreach (SharedSemaphore s in _seat.All())
                 {
-                    signal.Add(s);
+                    signal.Add(s, new SeatBell(_seat, _seat.Add(s)));
                 }
 
                 _signal = signal;

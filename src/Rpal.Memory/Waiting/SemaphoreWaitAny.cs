@@ -18,29 +18,30 @@ internal static unsafe class SemaphoreWaitAny
             throw new ArgumentException($"WaitAny waits for 1 to {SharedSemaphore.WaitAnyLimit} semaphores, not {semaphores.Length}. A {nameof(SemaphoreSet)} takes more.", nameof(semaphores));
         }
 
-        long until = WaitSlice.Until(timeout);
+        WaitSlice.Demand(timeout);
         cancellationToken.ThrowIfCancellationRequested();
         WaitStatus status = Look(semaphores, out index);
-        if (status != WaitStatus.TimedOut || until <= WaitSlice.Now)
+        if (status != WaitStatus.TimedOut || timeout == TimeSpan.Zero)
         {
             return status;
         }
 
-        foreach (SharedSemaphore s in semaphores)
-        {
-            s.Announce();
-        }
-
-        int taken = -1;
+        long until = WaitSlice.Until(timeout);
+        int taken = -1, announced = 0;
         try
         {
+            for (; announced < semaphores.Length; announced++)
+            {
+                semaphores[announced].Announce();
+            }
+
             status = Sleep(semaphores, until, out taken, cancellationToken);
             index = taken;
             return status;
         }
         finally
         {
-            for (int i = 0; i < semaphores.Length; i++)
+            for (int i = 0; i < announced; i++)
             {
                 semaphores[i].Withdraw();
                 if (i != taken)
@@ -68,28 +69,22 @@ internal static unsafe class SemaphoreWaitAny
             }
 
             cancellationToken.ThrowIfCancellationRequested();
-            long now = WaitSlice.Now;
-            if (now >= until)
+            long sliceNs = WaitSlice.Of(until, cancellationToken);
+            if (sliceNs == 0)
             {
                 return WaitStatus.TimedOut;
             }
 
             KillPoints.Reach(KillPoint.WaitAnnounced);
-            int r = Sys.FutexWaitv(words, semaphores.Length, now + Math.Min(until - now, WaitSlice.Of(cancellationToken)));
+            int r = Sys.FutexWaitv(words, semaphores.Length, sliceNs == WaitSlice.Endless ? -1 : WaitSlice.Now + Math.Min(sliceNs, long.MaxValue - WaitSlice.Now));
             KillPoints.Reach(KillPoint.WaitWoken);
-            if (r == -(int)Errno.ENOSYS)
+            if (-r is (int)Errno.ENOSYS or (int)Errno.EPERM)
             {
-                r = Sys.FutexWaitShared((uint*)words[0].Word, 0, Math.Min(until - now, WaitSlice.PollNs));    // before Linux 5.16, or a filter: the others are looked at each time
+                // Before Linux 5.16, or behind a filter: the others are looked at each time.
+                r = Sys.FutexWaitShared((uint*)words[0].Word, 0, sliceNs == WaitSlice.Endless ? WaitSlice.PollNs : Math.Min(sliceNs, WaitSlice.PollNs));
             }
 
             WaitSlice.Check(r);
-            if (r == -(int)Errno.ETIMEDOUT)
-            {
-                foreach (SharedSemaphore s in semaphores)
-                {
-                    s.AnnounceAgain();
-                }
-            }
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed unsafe class SetSeat
     private readonly ulong[] _pending;                           // bells that were taken away and not yet looked at
     private int _next;
     private int _highest;
-    private long _lookedNs = WaitSlice.Now;
+    private bool _released;
 
     private SetSeat(Segment segment, SetGeometry set, int number)
     {
@@ -33,21 +33,25 @@ internal sealed unsafe class SetSeat
 
     private record struct Entry(SharedSemaphore? Semaphore, int Link);
 
+    /// <summary>Members that <see cref="RingForgotten"/> looks at before it lets the waiter go on.</summary>
+    private const int LookStep = 256;
+
     /// <summary>Held while members change, and while bells are turned into members.</summary>
     public Lock Members { get; } = new();
 
     public int Count => _byOffset.Count;
 
-    /// <summary>Members that are looked at in one go; a peer that rings without end must not hold the waiter beyond its time.</summary>
-    public int LooksLimit => _members.Length;
+    /// <summary>Whether whoever sits here is told of a count that makes no sense again and again, not only at a ring: asynchronous waiters come and go.</summary>
+    public bool TellsCorrupt { get; init; }
 
     /// <summary>Takes a free seat. Seats of the dead are cleared away first, if there is no other.</summary>
     /// <exception cref="SegmentException">NoSuchPart, Full.</exception>
-    public static SetSeat Claim(Segment segment, int part)
+    public static SetSeat Claim(Segment segment, int part, bool tellsCorrupt = false)
     {
         Part found = segment.Find(part, PartKind.SemaphoreSet);
         SetGeometry set = SegmentWaits.Of(segment).GeometryOf(found.Index)
             ?? throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} is a set whose seats do not fit into its {found.LengthBytes} bytes.");
+        SegmentWaits.Of(segment).Watch();
         uint self = (uint)segment.Self.Number + 1;
         for (int attempt = 0; attempt < 2; attempt++)
         {
@@ -60,7 +64,9 @@ internal sealed unsafe class SetSeat
                 {
                     KillPoints.Reach(KillPoint.SeatClaimed);
                     Clear(seat, set.MemberCapacity);
-                    return new SetSeat(segment, set, i);
+                    var claimed = new SetSeat(segment, set, i) { TellsCorrupt = tellsCorrupt };
+                    claimed._waits.Watch(claimed);
+                    return claimed;
                 }
 
                 owners |= owner is >= 1 and <= 32 ? 1u << (int)owner - 1 : 0;
@@ -114,6 +120,7 @@ internal sealed unsafe class SetSeat
         _members[member] = new Entry(semaphore, number);
         _byOffset[semaphore.Offset] = member;
         _highest = Math.Max(_highest, member);
+        SleepWatch.Rouse();
         Doorbell.Ring(_seat, member);                            // it may have been released before the link was there
         return member;
     }
@@ -137,10 +144,9 @@ internal sealed unsafe class SetSeat
     /// <summary>All members.</summary>
     public SharedSemaphore[] All() => [.. _byOffset.Values.Select(m => _members[m].Semaphore!)];
 
-    /// <summary>The next member that has rung, in turns; its bell stays, until <see cref="Silence"/>. Under <see cref="Members"/>.</summary>
+    /// <summary>The next member that had rung when <see cref="Collect"/> was called, in turns; its bell stays, until <see cref="Silence"/>. Under <see cref="Members"/>.</summary>
     public bool TryNext(out int member)
     {
-        Collect();
         for (int w = _next >> 6, words = 0; words <= _pending.Length; words++, w = w + 1 == _pending.Length ? 0 : w + 1)
         {
             ulong bells = _pending[w];
@@ -164,39 +170,71 @@ internal sealed unsafe class SetSeat
     /// <summary>It has been looked at and has nothing: it will ring when it has.</summary>
     public void Silence(int member) => _pending[member >> 6] &= ~(1ul << (member & 63));
 
-    /// <summary>Whether anything has rung.</summary>
+    /// <summary>Whether anything has rung since the bells were taken away.</summary>
     public bool HasRung => Volatile.Read(ref _seat->Summary) != 0;
 
-    /// <summary>Sleeps until something rings, or for a while. Every <see cref="WaitSlice.AloneNs"/> everything counts as rung.</summary>
+    /// <summary>Whether anything was taken away and not looked at.</summary>
+    public bool HasPending => _pending.AsSpan().ContainsAnyExcept(0ul);
+
+    /// <summary>Sleeps until something rings, or for a while. SYNC pending: another thread that leaves something pending wakes this one.</summary>
     public void Park(long sliceNs)
     {
         _ = Interlocked.Exchange(ref _seat->Parked, 1);          // SYNC doorbell: pairs with Doorbell.Ring
         KillPoints.Reach(KillPoint.SetParked);
-        int r = HasRung ? 0 : Sys.FutexWaitShared(&_seat->Parked, 1, sliceNs);
+        int r = HasRung || HasPending ? 0 : Sys.FutexWaitShared(&_seat->Parked, 1, sliceNs);
         KillPoints.Reach(KillPoint.SetWoken);
         Volatile.Write(ref _seat->Parked, 0);
         WaitSlice.Check(r);
-        if (r == -(int)Errno.ETIMEDOUT && WaitSlice.Now - _lookedNs >= WaitSlice.AloneNs)
+    }
+
+    /// <summary>Ends a sleep, also one whose ringer has undertaken to end it and died: then the seat does not look parked any more.</summary>
+    public void Wake()
+    {
+        _ = Interlocked.Exchange(ref _seat->Parked, 0);          // SYNC pending: pairs with Park
+        _ = Sys.FutexWakeShared(&_seat->Parked, int.MaxValue);
+    }
+
+    /// <summary>Rings for a member, from this process.</summary>
+    public void Ring(int member) => Doorbell.Ring(_seat, member);
+
+    /// <summary>By <see cref="SleepWatch"/>: rings for members that have tokens, and whose releasers may have died before they rang.</summary>
+    /// <returns>Whether it has members.</returns>
+    public bool RingForgotten()
+    {
+        for (int from = 0; ; from += LookStep)
         {
-            _lookedNs = WaitSlice.Now;
+            bool forgotten = false;
             lock (Members)
             {
-                for (int w = 0; w <= _highest >> 6; w++)
+                if (_released || from > _highest)
                 {
-                    _pending[w] = ulong.MaxValue;
+                    return !_released && Count > 0;
+                }
+
+                for (int i = from; i <= Math.Min(_highest, from + LookStep - 1); i++)
+                {
+                    if (_members[i].Semaphore is { Count: > 0 and var count } s && (TellsCorrupt || count <= s.Limit) && (_pending[i >> 6] >> (i & 63) & 1) == 0)
+                    {
+                        Ring(i);
+                        forgotten = true;
+                    }
+                }
+
+                if (forgotten)
+                {
+                    Wake();
                 }
             }
         }
     }
 
-    /// <summary>Ends a sleep.</summary>
-    public void Wake() => Doorbell.WakeIfParked(_seat);
-
-    /// <summary>Gives the seat back. Nobody waits any more.</summary>
+    /// <summary>Gives the seat back. Nobody waits any more, and nobody holds <see cref="Members"/>.</summary>
     public void Release()
     {
+        _waits.Unwatch(this);
         lock (Members)
         {
+            _released = true;
             foreach (SharedSemaphore s in All())
             {
                 Remove(s);
@@ -207,7 +245,8 @@ internal sealed unsafe class SetSeat
         }
     }
 
-    private void Collect()
+    /// <summary>Takes the bells away that have rung. Under <see cref="Members"/>.</summary>
+    public void Collect()
     {
         if (Volatile.Read(ref _seat->Summary) == 0)
         {

@@ -6,7 +6,7 @@ namespace Rpal.Memory.Waiting;
 
 /// <summary>
 /// A semaphore in shared memory: a count that processes raise and take from, sleeping while it is zero. A release that nobody waits for makes no system
-/// call. No wake-up is lost, also when processes are killed: see <see cref="WaitSlice"/> for the one that dies with its process.
+/// call. No wake-up is lost, also when processes are killed: see <see cref="SleepWatch"/> for the one that dies with its process.
 /// </summary>
 /// <remarks>
 /// <para>Any number of objects and threads may use one semaphore. The segment must stay open meanwhile.</para>
@@ -174,10 +174,10 @@ public sealed unsafe class SharedSemaphore
     /// <param name="cancellationToken">Ends the wait.</param>
     public WaitStatus Wait(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
-        long until = WaitSlice.Until(timeout);
+        WaitSlice.Demand(timeout);
         cancellationToken.ThrowIfCancellationRequested();
         WaitStatus status = TryWait();
-        return status != WaitStatus.TimedOut || until <= WaitSlice.Now ? status : WaitLong(until, maySpin: true, cancellationToken);
+        return status != WaitStatus.TimedOut || timeout == TimeSpan.Zero ? status : WaitLong(WaitSlice.Until(timeout), maySpin: true, cancellationToken);
     }
 
     /// <summary>As <see cref="Wait(TimeSpan, CancellationToken)"/>, but goes to sleep at once: for measurements of waking.</summary>
@@ -212,9 +212,11 @@ public sealed unsafe class SharedSemaphore
     public static WaitStatus WaitAny(ReadOnlySpan<SharedSemaphore> semaphores, TimeSpan timeout, out int index, CancellationToken cancellationToken = default) =>
         SemaphoreWaitAny.Run(semaphores, timeout, out index, cancellationToken);
 
-    internal void Announce() => _announcement.Enter();
-
-    internal void AnnounceAgain() => _announcement.Repeat();
+    internal void Announce()
+    {
+        Waits.Watch();
+        _announcement.Enter();
+    }
 
     internal void Withdraw() => _announcement.Leave();
 
@@ -230,14 +232,17 @@ public sealed unsafe class SharedSemaphore
 
     private WaitStatus WaitLong(long until, bool maySpin, CancellationToken cancellationToken)
     {
-        long began = WaitSlice.Now, spinUntil = Math.Min(until, began + (maySpin ? _adaptive.BudgetNs() : 0));
-        while (WaitSlice.Now < spinUntil)
+        long began = maySpin ? WaitSlice.Now : 0, budget = maySpin ? _adaptive.BudgetNs(began) : 0;
+        if (budget > 0)
         {
-            AdaptiveWait.Pause();
-            if (Volatile.Read(ref Block->Count) != 0 && TryWait() is not WaitStatus.TimedOut and var spun)
+            for (long spinUntil = Math.Min(until, began + budget); WaitSlice.Now < spinUntil;)
             {
-                _adaptive.Record(WaitSlice.Now - began, slept: false);
-                return spun;
+                AdaptiveWait.Pause();
+                if (Volatile.Read(ref Block->Count) != 0 && TryWait() is not WaitStatus.TimedOut and var spun)
+                {
+                    _adaptive.RecordSince(began, slept: false);
+                    return spun;
+                }
             }
         }
 
@@ -246,7 +251,11 @@ public sealed unsafe class SharedSemaphore
         {
             WaitStatus status = Sleep(until, cancellationToken);
             KillPoints.Reach(KillPoint.WaitTaken);
-            _adaptive.Record(WaitSlice.Now - began, slept: true);
+            if (maySpin)
+            {
+                _adaptive.RecordSince(began, slept: true);
+            }
+
             return status;
         }
         finally
@@ -266,20 +275,16 @@ public sealed unsafe class SharedSemaphore
             }
 
             cancellationToken.ThrowIfCancellationRequested();
-            long left = until - WaitSlice.Now;
-            if (left <= 0)
+            long sliceNs = WaitSlice.Of(until, cancellationToken);
+            if (sliceNs == 0)
             {
                 return WaitStatus.TimedOut;
             }
 
             KillPoints.Reach(KillPoint.WaitAnnounced);
-            int r = Sys.FutexWaitShared(&Block->Count, 0, Math.Min(left, WaitSlice.Of(cancellationToken)));
+            int r = Sys.FutexWaitShared(&Block->Count, 0, sliceNs);
             KillPoints.Reach(KillPoint.WaitWoken);
             WaitSlice.Check(r);
-            if (r == -(int)Errno.ETIMEDOUT)
-            {
-                AnnounceAgain();
-            }
         }
     }
 

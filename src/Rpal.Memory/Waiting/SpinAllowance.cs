@@ -24,10 +24,18 @@ internal sealed class SpinAllowance(Func<int> usableCpus, Func<string, string?> 
     /// <summary>This process's.</summary>
     public static SpinAllowance OfProcess { get; } = new(UsableCpus, Read, () => WaitSlice.Now);
 
+    /// <summary>The clock.</summary>
+    public long Now => nowNs();
+
+    /// <summary>The last answer; no before the first.</summary>
+    public bool MaySpinStill => _maySpin;
+
     /// <summary>Whether it may spin now.</summary>
-    public bool MaySpin()
+    public bool MaySpin() => MaySpin(nowNs());
+
+    /// <param name="now">What <see cref="Now"/> was a moment ago.</param>
+    public bool MaySpin(long now)
     {
-        long now = nowNs();
         if (now >= Volatile.Read(ref _refreshAtNs))
         {
             Volatile.Write(ref _refreshAtNs, now + RefreshNs);

@@ -30,7 +30,7 @@ internal sealed unsafe class WaitBridge
 
         public LinkedList<AsyncWait> Waiters { get; } = new();
 
-        public List<WaitSignal> Signals { get; } = [];
+        public List<(WaitSignal Signal, SeatBell Bell)> Signals { get; } = [];
 
         /// <summary>Its own eventfd, not a set's.</summary>
         public WaitSignal? Own { get; set; }
@@ -47,7 +47,7 @@ internal sealed unsafe class WaitBridge
             {
                 try
                 {
-                    var bridge = new WaitBridge(SetSeat.Claim(segment, i));
+                    var bridge = new WaitBridge(SetSeat.Claim(segment, i, tellsCorrupt: true));
                     segment.Closing += bridge.Stop;
                     bridge._thread.Start();
                     return bridge;
@@ -138,15 +138,15 @@ internal sealed unsafe class WaitBridge
         }
     }
 
-    public void AddSignal(SharedSemaphore semaphore, WaitSignal signal)
+    public void AddSignal(SharedSemaphore semaphore, WaitSignal signal, SeatBell bell)
     {
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_stopping, typeof(Segment));
             Interest interest = InterestIn(semaphore);
-            if (!interest.Signals.Contains(signal))
+            if (!interest.Signals.Contains((signal, bell)))
             {
-                interest.Signals.Add(signal);
+                interest.Signals.Add((signal, bell));
             }
 
             Serve(interest);
@@ -157,7 +157,7 @@ internal sealed unsafe class WaitBridge
     {
         lock (_lock)
         {
-            if (!_stopping && _interests.TryGetValue(semaphore.Offset, out Interest? interest) && interest.Signals.Remove(signal))
+            if (!_stopping && _interests.TryGetValue(semaphore.Offset, out Interest? interest) && interest.Signals.RemoveAll(s => s.Signal == signal) > 0)
             {
                 LeaveIfUnused(interest);
             }
@@ -171,7 +171,7 @@ internal sealed unsafe class WaitBridge
         {
             foreach (Interest interest in _stopping ? [] : _interests.Values.ToArray())
             {
-                if (interest.Signals.Remove(signal))
+                if (interest.Signals.RemoveAll(s => s.Signal == signal) > 0)
                 {
                     LeaveIfUnused(interest);
                 }
@@ -185,10 +185,11 @@ internal sealed unsafe class WaitBridge
         {
             ObjectDisposedException.ThrowIf(_stopping, typeof(Segment));
             Interest interest = InterestIn(semaphore);
+            DropIfClosed(interest);
             if (interest.Own is null)
             {
                 interest.Own = new WaitSignal(this);
-                interest.Signals.Add(interest.Own);
+                interest.Signals.Add((interest.Own, default));
             }
 
             return interest.Own.EventFd;
@@ -225,15 +226,27 @@ internal sealed unsafe class WaitBridge
             first.Value.Complete(status);
         }
 
+        DropIfClosed(interest);
         if (interest.Signals.Count > 0 && interest.Semaphore.Count > 0)
         {
-            foreach (WaitSignal signal in interest.Signals)
+            foreach ((WaitSignal signal, SeatBell bell) in interest.Signals)
             {
+                bell.Ring();
                 signal.Ring();
             }
         }
 
         LeaveIfUnused(interest);
+    }
+
+    /// <summary>Its user is done with its eventfd.</summary>
+    private static void DropIfClosed(Interest interest)
+    {
+        if (interest.Own is { IsClosed: true } closed)
+        {
+            interest.Signals.RemoveAll(s => s.Signal == closed);
+            interest.Own = null;
+        }
     }
 
     /// <summary>Releases should not ring where nobody waits.</summary>
@@ -254,7 +267,7 @@ internal sealed unsafe class WaitBridge
         while (!Volatile.Read(ref _stopping))
         {
             ServeRung();
-            _seat.Park(WaitSlice.AloneNs);
+            _seat.Park(WaitSlice.Endless);
         }
     }
 
@@ -262,7 +275,12 @@ internal sealed unsafe class WaitBridge
     {
         lock (_lock)
         {
-            for (int looks = 0; looks < _seat.LooksLimit && !_stopping; looks++)
+            lock (_seat.Members)
+            {
+                _seat.Collect();
+            }
+
+            while (!_stopping)
             {
                 SharedSemaphore? rung;
                 lock (_seat.Members)
@@ -304,13 +322,14 @@ internal sealed unsafe class WaitBridge
 
         while (!_thread.Join(TimeSpan.FromMilliseconds(1)))
         {
-            _seat.Wake();                                        // it may have looked at _stopping just before; a slice ends its sleep in any case
+            _seat.Wake();                                        // it may have looked at _stopping just before
         }
 
         lock (_lock)
         {
             _interests.Clear();
-            _seat.Release();
         }
+
+        _seat.Release();
     }
 }

@@ -28,12 +28,26 @@ internal sealed class WaitSignal(WaitBridge bridge) : IDisposable
         {
             lock (_lock)
             {
-                return _eventFd ??= WaitBridge.CreateEventFd();
+                return _eventFd is { IsClosed: false } made ? made : _eventFd = WaitBridge.CreateEventFd();
             }
         }
     }
 
-    public void Add(SharedSemaphore semaphore) => bridge.AddSignal(semaphore, this);
+    /// <summary>Whether its user has closed the eventfd.</summary>
+    public bool IsClosed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _eventFd is { IsClosed: true };
+            }
+        }
+    }
+
+    /// <param name="semaphore">Whose tokens it tells of.</param>
+    /// <param name="bell">Is rung first: else the set's user could look before the releaser's ring was there, or in vain if the releaser died before it.</param>
+    public void Add(SharedSemaphore semaphore, SeatBell bell) => bridge.AddSignal(semaphore, this, bell);
 
     public void Remove(SharedSemaphore semaphore) => bridge.RemoveSignal(semaphore, this);
 
@@ -62,4 +76,10 @@ internal sealed class WaitSignal(WaitBridge bridge) : IDisposable
             _eventFd?.Dispose();
         }
     }
+}
+
+/// <summary>A member's bell in a set's seat.</summary>
+internal readonly record struct SeatBell(SetSeat? Seat, int Member)
+{
+    public void Ring() => Seat?.Ring(Member);
 }

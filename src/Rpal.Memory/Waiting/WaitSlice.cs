@@ -4,29 +4,31 @@ using Rpal.Memory.Segments;
 
 namespace Rpal.Memory.Waiting;
 
-/// <summary>How long a sleep lasts at most before the sleeper looks by itself.</summary>
-/// <remarks>
-/// Nobody can wake for a process that was killed between changing a count and waking, or between being woken and taking: the kernel knows nothing of
-/// it. Such a wake-up is given back by whoever clears the dead process away, or by this, whichever comes first.
-/// </remarks>
+/// <summary>How long a sleep lasts at most before the sleeper looks by itself: to its deadline, or until it has to look at a cancellation token.</summary>
 internal static class WaitSlice
 {
-    /// <summary>A wake-up that died with its process is made good within this time.</summary>
-    public const long AloneNs = 250_000_000;
-
     /// <summary>How often a sleeper looks at its cancellation token.</summary>
     public const long CancellationNs = 20_000_000;
 
     /// <summary>Where there is no futex_waitv.</summary>
     public const long PollNs = 1_000_000;
 
-    /// <summary>For documentation: see <see cref="AloneNs"/>.</summary>
-    public static TimeSpan Alone => TimeSpan.FromTicks(AloneNs / 100);
+    /// <summary>A sleep without an end: the kernel arms no timer for it. See <see cref="SleepWatch"/> for who looks after it.</summary>
+    public const long Endless = -1;
 
-    public static long Of(CancellationToken cancellationToken) => cancellationToken.CanBeCanceled ? CancellationNs : AloneNs;
+    /// <summary>How long to sleep now: nanoseconds, 0 when the time is over, or <see cref="Endless"/>.</summary>
+    public static long Of(long until, CancellationToken cancellationToken)
+    {
+        if (until == long.MaxValue)
+        {
+            return cancellationToken.CanBeCanceled ? CancellationNs : Endless;
+        }
+
+        long left = Math.Max(0, until - Now);
+        return cancellationToken.CanBeCanceled ? Math.Min(left, CancellationNs) : left;
+    }
 
     /// <summary>The instant (<see cref="Now"/>) at which a timeout is over; <see cref="long.MaxValue"/> never.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">Negative, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public static long Until(TimeSpan timeout)
     {
         if (timeout == Timeout.InfiniteTimeSpan)
@@ -34,9 +36,18 @@ internal static class WaitSlice
             return long.MaxValue;
         }
 
-        ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
         long now = Now;
         return timeout.Ticks > (long.MaxValue - now) / 100 ? long.MaxValue : now + timeout.Ticks * 100;
+    }
+
+    /// <summary>Before anything is taken.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
+    public static void Demand(TimeSpan timeout)
+    {
+        if (timeout != Timeout.InfiniteTimeSpan)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
+        }
     }
 
     /// <summary>Nanoseconds of CLOCK_MONOTONIC: on Linux Stopwatch has that clock and that unit.</summary>

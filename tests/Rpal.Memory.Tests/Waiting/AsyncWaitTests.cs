@@ -142,6 +142,139 @@ public sealed class AsyncWaitTests
         await Assert.ThrowsAsync<ObjectDisposedException>(() => wait.WaitAsync(s_patience));
     }
 
+    /// <summary>Its first token is waited for asynchronously, of a semaphore and of a set. Nobody sweeps.</summary>
+    [Theory]
+    [InlineData((int)KillPoint.ReleaseCounted, false)]
+    [InlineData((int)KillPoint.ReleaseWoken, false)]
+    [InlineData((int)KillPoint.RingBell, false)]
+    [InlineData((int)KillPoint.RingSummary, false)]
+    [InlineData((int)KillPoint.RingWake, false)]
+    [InlineData((int)KillPoint.ReleaseCounted, true)]
+    [InlineData((int)KillPoint.ReleaseWoken, true)]
+    [InlineData((int)KillPoint.RingBell, true)]
+    [InlineData((int)KillPoint.RingSummary, true)]
+    [InlineData((int)KillPoint.RingWake, true)]
+    public async Task A_killed_releasers_token_ends_a_wait(int point, bool ofSet)
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, 8);
+        using SemaphoreSet set = SemaphoreSet.Join(segment, 1);
+        Task<WaitStatus>[] waits;
+        if (ofSet)
+        {
+            Array.ForEach(s, set.Add);
+            waits = [Any(set)];
+        }
+        else
+        {
+            waits = [.. s.Select(one => one.WaitAsync().AsTask())];
+        }
+
+        using var doomed = PeerProcess.StartDoomed(point, 1, point == (int)KillPoint.RingWake ? "set-feed-parked" : "set-feed", "1000000000", "10");
+        doomed.Send(segment);
+        Assert.Equal(137, doomed.WaitForExit());
+        Assert.Equal(WaitStatus.Acquired, await (await Task.WhenAny(waits).WaitAsync(s_patience)));
+        Assert.Equal(1, segment.Sweep());
+        Array.ForEach(s, one => one.Release());                  // so that nobody waits when the segment is closed
+        Assert.All(await Task.WhenAll(waits).WaitAsync(s_patience), w => Assert.Equal(WaitStatus.Acquired, w));
+    }
+
+    /// <summary>A process that waits asynchronously is killed at a point, or (0) at rest: its links go, and what it did not take is others'.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData((int)KillPoint.SeatClaimed)]
+    [InlineData((int)KillPoint.LinkWritten)]
+    [InlineData((int)KillPoint.LinkMasked)]
+    [InlineData((int)KillPoint.SetParked)]
+    [InlineData((int)KillPoint.SetWoken)]
+    [InlineData((int)KillPoint.SetBellsTaken)]
+    public async Task A_killed_waiter_leaves_the_tokens_to_others(int point)
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, 8);
+        using var doomed = point == 0 ? PeerProcess.Start("async-take") : PeerProcess.StartDoomed(point, 1, "async-take");
+        doomed.Send(segment);
+        if (point == 0)
+        {
+            doomed.WaitFor("ready");
+            await Until(() => s.All(one => Links(one) != 0));
+            doomed.Kill();
+        }
+
+        for (int i = 0; !WaitingKillTests.HasExited(doomed) && i < 60_000; i++)
+        {
+            s[i % s.Length].Release();
+            await Task.Delay(1);
+        }
+
+        Assert.Equal(137, doomed.WaitForExit());
+        Assert.Equal(1, segment.Sweep());
+        Assert.All(s, one => Assert.Equal(0u, Links(one)));
+        long left = s.Sum(one => one.Count);
+        using SemaphoreSet set = SemaphoreSet.Join(segment, 1);
+        Array.ForEach(s, set.Add);
+        for (; left > 0; left--)
+        {
+            Assert.Equal(WaitStatus.Acquired, await Any(set).WaitAsync(s_patience));
+        }
+
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+    }
+
+#pragma warning disable CA2012, xUnit1031                        // the misuse is what is tested
+    [Fact]
+    public async Task A_result_asked_for_twice_is_refused_and_harms_no_other_wait()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore s = Semaphores(segment, 1)[0];
+        ValueTask<WaitStatus> early = s.WaitAsync();
+        Assert.Throws<InvalidOperationException>(() => early.GetAwaiter().GetResult());
+        s.Release();
+        await Until(() => early.IsCompleted);
+        Assert.Equal(WaitStatus.Acquired, early.GetAwaiter().GetResult());
+        Assert.Throws<InvalidOperationException>(() => early.GetAwaiter().GetResult());
+        Task<WaitStatus>[] two = [s.WaitAsync().AsTask(), s.WaitAsync().AsTask()];
+        s.Release();
+        Assert.Equal(WaitStatus.Acquired, await (await Task.WhenAny(two).WaitAsync(s_patience)));
+        Assert.Contains(two, t => !t.IsCompleted);
+        s.Release();
+        await Task.WhenAll(two).WaitAsync(s_patience);
+        Assert.Equal(0u, s.Count);
+    }
+#pragma warning restore CA2012, xUnit1031
+
+    [Fact]
+    public async Task Closing_ends_the_wait_of_a_set()
+    {
+        var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = Semaphores(segment, 1);
+        SemaphoreSet set = SemaphoreSet.Join(segment, 1);
+        set.Add(s[0]);
+        Task<WaitStatus> wait = Any(set);
+        segment.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => wait.WaitAsync(s_patience));
+    }
+
+    [Fact]
+    public async Task A_closed_eventfd_is_rung_no_more_and_made_anew()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore s = Semaphores(segment, 1)[0];
+        SafeFileHandle one = s.EventFd;
+        Assert.Equal(1u, Links(s));
+        one.Dispose();
+        s.Release();
+        await Until(() => Links(s) == 0);
+        SafeFileHandle two = s.EventFd;
+        Assert.True(Readable(two, 0));
+        Read(two);
+        Assert.Equal(WaitStatus.Acquired, s.TryWait());
+        s.Release();
+        Assert.True(Readable(two, 60_000));
+    }
+
+    private static async Task<WaitStatus> Any(SemaphoreSet set) => (await set.WaitAnyAsync()).Status;
+
     private static SharedSemaphore[] Semaphores(Segment segment, int count)
     {
         SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, count);
@@ -151,13 +284,13 @@ public sealed class AsyncWaitTests
 
     private static unsafe uint Links(SharedSemaphore s) => Volatile.Read(ref s.Block->LinkMask);
 
-    private static unsafe bool Readable(SafeFileHandle fd, int timeoutMs)
+    internal static unsafe bool Readable(SafeFileHandle fd, int timeoutMs)
     {
         PollFd poll = new() { Fd = (int)fd.DangerousGetHandle(), Events = PollEvents.In };
         return Sys.Poll(&poll, 1, timeoutMs) == 1;
     }
 
-    private static unsafe void Read(SafeFileHandle fd)
+    internal static unsafe void Read(SafeFileHandle fd)
     {
         ulong n;
         _ = Sys.Read((int)fd.DangerousGetHandle(), &n, sizeof(ulong));

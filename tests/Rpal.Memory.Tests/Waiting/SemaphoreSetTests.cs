@@ -87,15 +87,80 @@ public sealed unsafe class SemaphoreSetTests
         using var segment = Segment.Create(1 << 20);
         SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 1);
         using SemaphoreSet set = SetOf(segment, s);
-        var waiter = new Thread(() => Assert.Equal(WaitStatus.Acquired, set.WaitAny(s_patience, out _)));
-        waiter.Start();
+        TestThread waiter = TestThread.Start(() => Assert.Equal(WaitStatus.Acquired, set.WaitAny(s_patience, out _)));
         Part seats = segment.Find(1, PartKind.SemaphoreSet);
         SharedSemaphoreTests.WaitUntil(() => SetGeometry.Read(seats)!.SeatAt(0)->Parked == 1);
         Assert.Throws<InvalidOperationException>(() => set.WaitAny(s_patience, out _));
         s[0].Release();
-        Assert.True(waiter.Join(s_patience));
+        waiter.Join();
         using var source = new CancellationTokenSource(30);
         Assert.Throws<OperationCanceledException>(() => set.WaitAny(Timeout.InfiniteTimeSpan, out _, source.Token));
+    }
+
+    /// <summary>A releaser died between the count and the bell. Others keep the waiter so busy that it never sleeps.</summary>
+    [Fact]
+    public void What_a_dead_releaser_did_not_ring_for_is_found_also_by_a_busy_waiter()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 3);
+        using SemaphoreSet set = SetOf(segment, s);
+        s[0].Release();
+        Assert.Equal(0, Take(set, s));
+        using var doomed = PeerProcess.StartDoomed((int)KillPoint.ReleaseCounted, 1, "sem-move", "1");
+        doomed.Send(segment);
+        doomed.WaitFor("ready");
+        SharedSemaphoreTests.WaitUntil(() => s[0].Block->Waiting != 0);
+        s[0].Release();                                          // the doomed one's, for which it gives one of the next
+        Assert.Equal(137, doomed.WaitForExit());
+        SharedSemaphoreTests.WaitUntil(() =>
+        {
+            s[2].Release();
+            return Take(set, s) == 1;
+        });
+    }
+
+    [Fact]
+    public void Disposing_ends_the_wait_and_closing_the_segment_disposes()
+    {
+        var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 1);
+        SemaphoreSet set = SetOf(segment, s, seats: 2);
+        SetGeometry seats = SetGeometry.Read(segment.Find(1, PartKind.SemaphoreSet))!;
+        TestThread waiter = TestThread.Start(() => Assert.Throws<ObjectDisposedException>(() => set.WaitAny(Timeout.InfiniteTimeSpan, out _)));
+        SharedSemaphoreTests.WaitUntil(() => seats.SeatAt(0)->Parked == 1);
+        set.Dispose();
+        waiter.Join();
+        Assert.Equal((0u, 0u, 0u), (seats.SeatAt(0)->Owner, seats.SeatAt(0)->Parked, s[0].Block->LinkMask));
+        SemaphoreSet open = SemaphoreSet.Join(segment, 1);
+        waiter = TestThread.Start(() => Assert.Throws<ObjectDisposedException>(() => open.WaitAny(Timeout.InfiniteTimeSpan, out _)));
+        SharedSemaphoreTests.WaitUntil(() => seats.SeatAt(0)->Parked == 1);
+        segment.Dispose();
+        waiter.Join();
+        Assert.Throws<ObjectDisposedException>(() => open.TryWaitAny(out _));
+        open.Dispose();
+    }
+
+    /// <summary>Another thread takes the bells away, one token, and goes: the sleeper gets the other.</summary>
+    [Fact]
+    public void What_another_threads_look_leaves_reaches_the_sleeper()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 2);
+        using SemaphoreSet set = SetOf(segment, s);
+        for (int round = 0; round < Long.Choose(300, 100_000); round++)
+        {
+            int taken = 0;
+            TestThread waiter = TestThread.Start(() => taken = set.WaitAny(s_patience, out _) == WaitStatus.Acquired ? 1 : 0);
+            s[0].Release();
+            s[1].Release();
+            int ours = set.TryWaitAny(out _) == WaitStatus.Acquired ? 1 : 0;
+            waiter.Join();
+            Assert.Equal(1, taken);
+            Assert.Equal(2u, (uint)(taken + ours) + s[0].Count + s[1].Count);
+            while (set.TryWaitAny(out _) == WaitStatus.Acquired)
+            {
+            }
+        }
     }
 
     [Fact]
@@ -134,7 +199,7 @@ public sealed unsafe class SemaphoreSetTests
         churn.Send(segment);
         feed.Send(segment);
         using var stop = new CancellationTokenSource();
-        var mover = new Thread(() =>
+        TestThread mover = TestThread.Start(() =>
         {
             for (int i = 0; !stop.IsCancellationRequested; i = (i + 1) % s.Length)
             {
@@ -142,7 +207,6 @@ public sealed unsafe class SemaphoreSetTests
                 set.Add(s[i]);
             }
         });
-        mover.Start();
         for (int i = 0; i < tokens; i++)
         {
             Assert.True(set.WaitAny(s_patience, out _) == WaitStatus.Acquired, $"{i} tokens came");
@@ -153,80 +217,6 @@ public sealed unsafe class SemaphoreSetTests
         mover.Join();
         Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
         Assert.All(s, one => Assert.Equal((0ul, 1), (one.Block->State, System.Numerics.BitOperations.PopCount(one.Block->LinkMask))));
-    }
-
-    /// <summary>A releaser or another set's waiter is killed between two steps: nobody else loses a token or a wake-up.</summary>
-    [Theory]
-    [InlineData((int)KillPoint.ReleaseCounted)]
-    [InlineData((int)KillPoint.ReleaseWoken)]
-    [InlineData((int)KillPoint.RingBell)]
-    [InlineData((int)KillPoint.RingSummary)]
-    [InlineData((int)KillPoint.RingWake)]
-    public void A_killed_releasers_tokens_arrive(int point)
-    {
-        foreach (int count in (int[])[1, 20])
-        {
-            using var segment = Segment.Create(1 << 20);
-            SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 100);
-            using SemaphoreSet set = SetOf(segment, s);
-            using var doomed = PeerProcess.StartDoomed(point, count, "set-feed", "1000000000", "6");
-            doomed.Send(segment);
-            doomed.WaitFor("ready");
-            bool dead = false;
-            long taken = 0;
-            var watch = new Thread(() =>
-            {
-                doomed.WaitForExit();
-                Volatile.Write(ref dead, true);
-            });
-            watch.Start();
-            while (!Volatile.Read(ref dead) || s.Any(one => one.Count > 0))
-            {
-                taken += set.WaitAny(TimeSpan.FromMilliseconds(500), out _) == WaitStatus.Acquired ? 1 : 0;
-            }
-
-            watch.Join();
-            Assert.Equal(137, doomed.WaitForExit());
-            Assert.True(taken >= 1);
-            Assert.Equal(1, segment.Sweep());
-        }
-    }
-
-    [Theory]
-    [InlineData((int)KillPoint.SetParked)]
-    [InlineData((int)KillPoint.SetWoken)]
-    [InlineData((int)KillPoint.SetBellsTaken)]
-    [InlineData((int)KillPoint.LinkWritten)]
-    [InlineData((int)KillPoint.SeatClaimed)]
-    public void A_killed_waiters_seat_and_links_are_cleared_and_the_living_one_gets_all(int point)
-    {
-        using var segment = Segment.Create(1 << 20);
-        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 50);
-        using SemaphoreSet set = SetOf(segment, s, seats: 2);
-        using var doomed = PeerProcess.StartDoomed(point, 1, "set-take", "0");
-        doomed.Send(segment);
-        int released = 0, taken = 0;
-        if (point is (int)KillPoint.SetParked or (int)KillPoint.SetWoken or (int)KillPoint.SetBellsTaken)
-        {
-            doomed.WaitFor("ready");
-            while (!HasExited(doomed))
-            {
-                s[released++ % 50].Release();
-                Thread.Sleep(1);
-            }
-        }
-
-        Assert.Equal(137, doomed.WaitForExit());
-        uint left = (uint)s.Sum(one => one.Count);
-        Assert.Equal(1, segment.Sweep());
-        while (set.WaitAny(TimeSpan.Zero, out _) == WaitStatus.Acquired)
-        {
-            taken++;
-        }
-
-        Assert.Equal((int)left, taken);
-        Assert.All(s, one => Assert.Equal((0ul, 1u), (one.Block->State, one.Block->LinkMask)));
-        SemaphoreSet.Join(segment, 1).Dispose();                  // the dead one's seat
     }
 
     [Fact]
@@ -243,19 +233,6 @@ public sealed unsafe class SemaphoreSetTests
         peer.Kill();
         using SemaphoreSet set = SemaphoreSet.Join(segment, part);
         Assert.All(s, one => Assert.Equal(0u, one.Block->LinkMask));
-    }
-
-    /// <summary>Also while nobody has waited for it yet; its entry may go at any moment.</summary>
-    internal static bool HasExited(PeerProcess peer)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{peer.Pid}/stat").Contains(") Z ", StringComparison.Ordinal);
-        }
-        catch (IOException)
-        {
-            return true;
-        }
     }
 
     private static SemaphoreSet SetOf(Segment segment, SharedSemaphore[] semaphores, int seats = 1)

@@ -77,21 +77,20 @@ public sealed unsafe class SharedSemaphoreTests
         using var segment = Segment.Create(Segment.LeastBytes);
         SharedSemaphore s = SharedSemaphore.Create(segment);
         int taken = 0;
-        Thread[] threads = [.. Enumerable.Range(0, 6).Select(_ => new Thread(() =>
+        TestThread[] threads = [.. Enumerable.Range(0, 6).Select(_ => TestThread.Start(() =>
         {
             if (s.Wait(s_patience) == WaitStatus.Acquired)
             {
                 Interlocked.Increment(ref taken);
             }
         }))];
-        Array.ForEach(threads, t => t.Start());
         WaitUntil(() => s.Block->Waiting == 1);
         s.Release(2);
         WaitUntil(() => Volatile.Read(ref taken) == 2);
         Thread.Sleep(20);
         Assert.Equal(2, Volatile.Read(ref taken));
         s.Release(4);
-        Array.ForEach(threads, t => Assert.True(t.Join(s_patience)));
+        Array.ForEach(threads, t => t.Join());
         Assert.Equal(6, taken);
         Assert.Equal(0ul, s.Block->State);
     }
@@ -119,12 +118,11 @@ public sealed unsafe class SharedSemaphoreTests
         Assert.Equal(-1, index);
         foreach (int i in new[] { 0, 64, 127 })
         {
-            var releaser = new Thread(() =>
+            TestThread releaser = TestThread.Start(() =>
             {
                 WaitUntil(() => all[i].Block->Waiting != 0);
                 all[i].Release();
             });
-            releaser.Start();
             Assert.Equal(WaitStatus.Acquired, SharedSemaphore.WaitAny(all, s_patience, out index));
             Assert.Equal(i, index);
             releaser.Join();
@@ -146,12 +144,11 @@ public sealed unsafe class SharedSemaphoreTests
         using var segment = Segment.Create(Segment.LeastBytes);
         SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 2);
         int rounds = Long.Choose(300, 20_000), taken = 0;
-        Thread[] threads =
+        TestThread[] threads =
         [
-            .. Enumerable.Range(0, 2).Select(_ => new Thread(() => Take(() => SharedSemaphore.WaitAny(s, s_patience, out int _)))),
-            .. s.Select(one => new Thread(() => Take(() => one.Wait(s_patience)))),
+            .. Enumerable.Range(0, 2).Select(_ => TestThread.Start(() => Take(() => SharedSemaphore.WaitAny(s, s_patience, out int _)))),
+            .. s.Select(one => TestThread.Start(() => Take(() => one.Wait(s_patience)))),
         ];
-        Array.ForEach(threads, t => t.Start());
         for (int i = 0; i < rounds; i++)
         {
             int before = Volatile.Read(ref taken);
@@ -162,9 +159,9 @@ public sealed unsafe class SharedSemaphoreTests
 
         s[0].Release(2);
         s[1].Release(2);
-        foreach (Thread t in threads)
+        foreach (TestThread t in threads)
         {
-            for (long until = Environment.TickCount64 + 60_000; !t.Join(20) && Environment.TickCount64 < until;)
+            for (long until = Environment.TickCount64 + 60_000; !t.TryJoin(TimeSpan.FromMilliseconds(20)) && Environment.TickCount64 < until;)
             {
                 s[0].Release();
                 s[1].Release();

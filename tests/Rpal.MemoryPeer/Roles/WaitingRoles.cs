@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics.X86;
+using Rpal.Linux;
 using Rpal.Memory.Segments;
 using Rpal.Memory.Waiting;
 
@@ -14,7 +15,12 @@ internal static unsafe class WaitingRoles
         roles.Add("sem-race", Race);
         roles.Add("sem-hostile", Hostile);
         roles.Add("set-take", Take);
-        roles.Add("set-feed", Feed);
+        roles.Add("sem-any", Any);
+        roles.Add("sem-quiet", Quiet);
+        roles.Add("spin-budget", SpinBudget);
+        roles.Add("set-feed", peer => Feed(peer, whenParked: false));
+        roles.Add("set-feed-parked", peer => Feed(peer, whenParked: true));
+        roles.Add("async-take", AsyncTakers.Run);
         roles.Add("set-churn", Churn);
     }
 
@@ -108,15 +114,73 @@ internal static unsafe class WaitingRoles
         return 0;
     }
 
-    /// <summary>Releases semaphores by chance. TOKENS, SEED.</summary>
-    private static int Feed(Peer peer)
+    /// <summary>Waits for any of semaphores 0 and 1, again and again.</summary>
+    private static int Any(Peer peer)
+    {
+        using Segment segment = peer.Receive(requireSharedAddress: false);
+        SharedSemaphore[] both = [SharedSemaphore.Open(segment, 0, 0), SharedSemaphore.Open(segment, 0, 1)];
+        Peer.Say("ready");
+        while (true)
+        {
+            Must(SharedSemaphore.WaitAny(both, Timeout.InfiniteTimeSpan, out _));
+        }
+    }
+
+    /// <summary>Releases semaphore 0 and takes from it in a thread that may make no system call: the first one ends this process (SIGSYS). ROUNDS.</summary>
+    private static int Quiet(Peer peer)
+    {
+        using Segment segment = peer.Receive(requireSharedAddress: false);
+        SharedSemaphore s = SharedSemaphore.Open(segment, 0, 0);
+        int rounds = peer.Number(0);
+        Must(s.Release());                                       // compiled, and all that happens once has happened
+        _ = s.TryWait();                                         // a sleeper may have been quicker
+        X86Base.Pause();
+        Peer.Say("ready");
+        var alone = new Thread(() =>
+        {
+            NoSystemCalls.Begin();
+            for (int i = 0; i < rounds; i++)
+            {
+                if (s.Release() != ReleaseStatus.Released || i % 2 == 1 && s.TryWait() != WaitStatus.Acquired)
+                {
+                    break;
+                }
+            }
+
+            NoSystemCalls.Say("quiet\n");
+            while (true)
+            {
+                X86Base.Pause();                                 // even ending is a call
+            }
+        });
+        alone.Start();
+        return Peer.Stay();
+    }
+
+    /// <summary>How long it may spin with one CPU.</summary>
+    private static int SpinBudget(Peer peer)
+    {
+        _ = Sys.SchedGetAffinity(0, out ulong mask);
+        _ = Sys.SchedSetAffinity(0, mask & ~mask + 1);           // the lowest; of the first thread, which stands for the process
+        Peer.Say($"budget {new AdaptiveWait().BudgetNs()}");
+        return 0;
+    }
+
+    /// <summary>Releases semaphores by chance; or only while the waiter of a seat sleeps, or is about to. TOKENS, SEED.</summary>
+    private static int Feed(Peer peer, bool whenParked)
     {
         using Segment segment = peer.Receive(requireSharedAddress: false);
         SharedSemaphore[] all = All(segment);
         var random = new Random(peer.Number(1));
         Peer.Say("ready");
+        SetGeometry seats = SetGeometry.Read(segment.Find(1, PartKind.SemaphoreSet))!;
         for (int i = peer.Number(0); i > 0; i--)
         {
+            while (whenParked && !Enumerable.Range(0, seats.SeatCount).Any(seat => Volatile.Read(ref seats.SeatAt(seat)->Parked) == 1))
+            {
+                Thread.Yield();
+            }
+
             Must(all[random.Next(all.Length)].Release());
         }
 
@@ -139,10 +203,10 @@ internal static unsafe class WaitingRoles
         return 0;
     }
 
-    private static SharedSemaphore[] All(Segment segment) =>
+    internal static SharedSemaphore[] All(Segment segment) =>
         [.. Enumerable.Range(0, (int)(segment.Find(0, PartKind.Semaphore).LengthBytes / SharedSemaphore.SizeBytes)).Select(i => SharedSemaphore.Open(segment, 0, i))];
 
-    private static SemaphoreSet SetOfAll(Segment segment)
+    internal static SemaphoreSet SetOfAll(Segment segment)
     {
         SemaphoreSet set = SemaphoreSet.Join(segment, 1);
         foreach (SharedSemaphore s in All(segment))
