@@ -1,5 +1,6 @@
 using Rpal.Memory.Blocks;
 using Rpal.Memory.Segments;
+using Rpal.Memory.Tests.PerCpu;
 using Rpal.MemoryPeer.Roles;
 
 namespace Rpal.Memory.Tests.Blocks;
@@ -21,10 +22,15 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolOffered)]
     [InlineData(KillPoint.PoolAccepted)]
     [InlineData(KillPoint.PoolChaining)]
+    internal void A_kill_beside_one_other_process_loses_no_block(KillPoint point) => KillBesideOne(point);
+
+    [SectionsTheory]
     [InlineData(KillPoint.PoolLanePopped)]
     [InlineData(KillPoint.PoolVisiting)]
     [InlineData(KillPoint.PoolRaided)]
-    internal void A_kill_beside_one_other_process_loses_no_block(KillPoint point)
+    internal void A_kill_at_a_lane_beside_one_other_process_loses_no_block(KillPoint point) => KillBesideOne(point);
+
+    private static void KillBesideOne(KillPoint point)
     {
         foreach (int count in Counts)
         {
@@ -41,10 +47,15 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolPopped)]
     [InlineData(KillPoint.PoolReleasing)]
     [InlineData(KillPoint.PoolPushed)]
+    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+
+    [SectionsTheory]
     [InlineData(KillPoint.PoolLanePopped)]
     [InlineData(KillPoint.PoolVisiting)]
     [InlineData(KillPoint.PoolRaided)]
-    internal void A_kill_among_four_processes_loses_no_block(KillPoint point)
+    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+
+    private static void KillAmongFour(KillPoint point)
     {
         foreach (int count in Counts)
         {
