@@ -16,6 +16,13 @@
  * Invariants: a claimed block is nobody else's (holders); a push finds the block on no list (on_list); at the end each block is
  * on the list once and Free, except those that a user who lives was left with: none.
  *
+ * With LANE there is a second list, that of a CPU on which all users happen to run, one at a time in a section (docs/adr/0019): a step of a section
+ * is followed by the next, by the section's end without effect (preempted: from the start again; killed), and by steps of others outside sections.
+ *
+ * User: lane_pop         Emitter.EmitPerCpuBlockPop: head, link, word := Free, head := link, in a section
+ * User: lane_push        Emitter.EmitPerCpuBlockPush: link, head; the word stays Releasing, and its releaser has done
+ * Recoverer: lane_pop    CpuVisit: the recoverer is on that CPU, so nobody is in the middle of a section; BLIND: it may not go there
+ *
  * Known-bad: BAD_NO_TAG         the head is its index alone
  *            BAD_NO_RELEASING   the word is Free before the block is pushed
  *            BAD_NO_HELP        a Releasing block is popped as it is
@@ -23,6 +30,11 @@
  *            BAD_COPY_LATE      the recoverer copies the words after it has emptied the list
  *            BAD_ASK_LATE       who lives is asked after the list was emptied, not before
  *            BAD_NO_BUMP        a recovered block keeps its sequence
+ *            BAD_LANE_DONE      the releaser also does the last step, with an ordinary store after the push
+ *            BAD_LANE_FREE      a block is Free before the section that pushes it has committed
+ *            BAD_LANE_POPPED    a pop leaves the word Releasing, and the claim takes it from there
+ *            BAD_LANE_REMOTE    the recoverer pops a lane as a section does, but from another CPU
+ *            BAD_LANE_BLIND     a recoverer that may not go there takes what is Free or a dead one's Releasing for lost all the same
  */
 
 #ifndef BLOCKS
@@ -41,6 +53,9 @@
 #define RECOVERER_KILLS 1
 #endif
 
+#ifdef BAD_LANE_BLIND
+#define BLIND
+#endif
 #define NONE BLOCKS                     /* end of a list */
 #define FREE 0
 #define OWNED 1
@@ -52,6 +67,8 @@ byte next[BLOCKS];
 byte holders[BLOCKS];                   /* ghost: live users that were told that they have it */
 bit  on_list[BLOCKS];                   /* ghost */
 byte kills = KILLS, recoverer_kills = RECOVERER_KILLS, ended, uncleared;
+byte lane = NONE;                       /* changed only in sections */
+bit  in_section;
 bit  dead[USERS], cleared[USERS];
 
 #ifdef BAD_NO_TAG
@@ -104,6 +121,41 @@ inline push(i) {
     od
 }
 
+#define PREEMPTED 255
+
+#ifdef LANE
+/* b = the block popped, NONE, or PREEMPTED: once more, if it lives; s, p, q = its word */
+inline lane_pop(may_enter) {
+    if
+    :: atomic { lane == NONE -> b = NONE }
+    :: atomic { lane != NONE && may_enter -> in_section = 1; b = lane; n = next[b] }
+        atomic { s = state[b]; p = party[b]; q = sequence[b] }
+        if
+        :: atomic { in_section = 0; b = PREEMPTED }
+        :: skip ->
+#ifndef BAD_LANE_POPPED
+            atomic { state[b] = FREE; party[b] = 0; sequence[b] = q; s = FREE; p = 0 }
+#endif
+            if
+            :: atomic { in_section = 0; b = PREEMPTED }
+            :: atomic { lane = n; on_list[b] = 0; in_section = 0 }
+            fi
+        fi;
+        n = 0
+    fi
+}
+
+/* t = 0, or PREEMPTED */
+inline lane_push(i) {
+    atomic { !in_section -> in_section = 1; n = lane; t = 0 }
+    next[i] = n;
+    if
+    :: atomic { in_section = 0; n = 0; t = PREEMPTED }
+    :: atomic { assert(!on_list[i]); lane = i; on_list[i] = 1; in_section = 0; n = 0 }
+    fi
+}
+#endif
+
 inline maybe_die() {
     if
     :: atomic { kills > 0 -> kills--; dead[me] = 1; uncleared++; goto gone }
@@ -118,7 +170,21 @@ proctype User(byte me) {
     :: rounds < ROUNDS ->
         rounds++;
         maybe_die();
+#ifdef LANE
+        do
+        :: lane_pop(!in_section);
+            if
+            :: b == PREEMPTED -> maybe_die()
+            :: else -> break
+            fi
+        od;
+        if
+        :: b == NONE -> pop()
+        :: else
+        fi;
+#else
         pop();
+#endif
         maybe_die();
         if
         :: b == NONE -> goto next_round
@@ -146,6 +212,27 @@ proctype User(byte me) {
 #endif
         }
         maybe_die();
+#ifdef LANE
+        if
+        :: true ->
+#ifdef BAD_LANE_FREE
+            atomic { state[b] = FREE; party[b] = 0 }
+#endif
+            do
+            :: lane_push(b);
+                if
+                :: t == PREEMPTED -> t = 0; maybe_die()
+                :: else -> break
+                fi
+            od;
+            maybe_die();
+#ifdef BAD_LANE_DONE
+            atomic { state[b] = FREE; party[b] = 0; sequence[b] = q }
+#endif
+            goto next_round
+        :: true
+        fi;
+#endif
         push(b);
         maybe_die();
         if
@@ -170,7 +257,7 @@ inline maybe_recoverer_dies() {
 proctype Recoverer() {
     byte b, t, n, s, p, q, d, i;
     byte was_state[BLOCKS], was_party[BLOCKS], was_sequence[BLOCKS];
-    bit popped[BLOCKS], gone[USERS];
+    bit popped[BLOCKS], gone[USERS], blind, unfinished;
 end:
     do
     :: d_step { i = 0; d = USERS;
@@ -180,7 +267,8 @@ end:
             od }
         if
         :: d < USERS
-        :: d == USERS && ended == USERS && uncleared == 0 -> goto done
+        :: d == USERS && ended == USERS && uncleared == 0 && !unfinished -> goto done
+        :: d == USERS && ended == USERS && uncleared == 0 && unfinished -> d_step { uncleared++; d = 0; do :: !dead[d] -> d++ :: else -> break od }      /* one that sees all comes along */
         :: d == USERS -> (ended == USERS || uncleared > 0); goto end
         fi;
 again:
@@ -195,6 +283,24 @@ again:
 #ifndef BAD_ASK_LATE
         skip;
         d_step { do :: i < USERS -> gone[i] = dead[i]; i++ :: else -> i = 0; break od }
+#endif
+#ifdef LANE
+        blind = 0;
+        do
+#ifdef BLIND
+        :: atomic { lane != NONE && !unfinished && !cleared[d] -> blind = 1 } break
+#endif
+#ifdef BAD_LANE_REMOTE
+        :: lane_pop(true);
+#else
+        :: lane_pop(!in_section);
+#endif
+            if
+            :: b == NONE -> break
+            :: b == PREEMPTED
+            :: else -> popped[b] = 1; maybe_recoverer_dies()
+            fi
+        od;
 #endif
         do
         :: pop();
@@ -224,7 +330,11 @@ again:
                 fi
             }
             if
-            :: popped[i] || s == FREE || gone[p] ->       /* of a live user's Owned or Releasing: leave it alone */
+#ifdef BAD_LANE_BLIND
+            :: popped[i] || s == FREE || gone[p] ->
+#else
+            :: popped[i] || (!blind && s == FREE) || ((!blind || s == OWNED) && gone[p]) ->       /* of a live user's Owned or Releasing, or perhaps on the lane: leave it alone */
+#endif
                 if
                 :: atomic { SAME_WORD(i, s, p, q) -> state[i] = RELEASING; party[i] = d;
 #ifndef BAD_NO_BUMP
@@ -244,7 +354,7 @@ again:
             fi;
             i++
         od;
-        atomic { cleared[d] = 1; uncleared--; i = 0; b = 0; s = 0; p = 0; q = 0; n = 0; t = 0 }
+        atomic { cleared[d] = 1; uncleared--; unfinished = blind; blind = 0; i = 0; b = 0; s = 0; p = 0; q = 0; n = 0; t = 0 }
     od;
 done:
     skip;
@@ -252,10 +362,15 @@ done:
     d_step {
         i = 0;
         do
-        :: i < BLOCKS -> assert(on_list[i]); assert(state[i] == FREE); i++
+        :: i < BLOCKS -> assert(on_list[i]); assert(state[i] == FREE || (lane != NONE && state[i] == RELEASING)); i++
         :: else -> break
         od;
         b = head; n = 0;
+        do
+        :: b != NONE && n <= BLOCKS -> n++; b = next[b]
+        :: else -> break
+        od;
+        b = lane;
         do
         :: b != NONE && n <= BLOCKS -> n++; b = next[b]
         :: else -> break

@@ -21,7 +21,7 @@ internal enum KillPoint
     /// <summary>Announced as being freed, not yet on a list.</summary>
     PoolReleasing = 3,
 
-    /// <summary>On a list, and still announced as being freed.</summary>
+    /// <summary>On a list or a lane, and still announced as being freed.</summary>
     PoolPushed = 4,
 
     /// <summary>Another's last step of a free was done, the block not popped.</summary>
@@ -47,6 +47,16 @@ internal enum KillPoint
 
     /// <summary>Recovery has marked an offer of the dead one.</summary>
     PoolOrphaned = 12,
+
+    /// <summary>Off a CPU's lane, not yet claimed.</summary>
+    PoolLanePopped = 13,
+
+    /// <summary>Pinned to another CPU to empty its lane, nothing done yet.</summary>
+    PoolVisiting = 14,
+
+    /// <summary>From another CPU's lane on the way to the common list.</summary>
+    PoolRaided = 15,
+
     // Owned buffers: 21 to 39.
     BufferSeatClaimed = 21,
     BufferReadTaken = 22,

@@ -98,7 +98,7 @@ public sealed class MachineCodeTests
     {
         MachineCode code = MachineCode.Assemble();
         Instruction[] all = [.. Listing.Decode(code)];
-        Assert.Equal(["percpu_add", "percpu_push", "percpu_pop", "percpu_store"], code.Sections.Select(s => s.Name));
+        Assert.Equal(["percpu_add", "percpu_push", "percpu_pop", "percpu_store", "percpu_block_push", "percpu_block_pop"], code.Sections.Select(s => s.Name));
         foreach (PerCpuSection section in code.Sections)
         {
             Instruction[] inside = [.. all.Where(i => (long)i.IP >= section.Start && (long)i.IP < section.End)];

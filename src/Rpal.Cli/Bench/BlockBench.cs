@@ -7,18 +7,20 @@ namespace Rpal.Cli.Bench;
 /// <summary>What <c>rpal bench blocks</c> times.</summary>
 internal static class BlockBench
 {
-    /// <summary>Parts of the segment: the pool with the common list only, the one with per-CPU lists, and the meeting place of two processes.</summary>
-    public const int PlainPart = 0, CachedPart = 1, MeetingPart = 2;
+    /// <summary>Parts of the segment: the pool with the common list only, the one with per-CPU lists changed by locked instructions, the one with sections, and the meeting place of two processes.</summary>
+    public const int PlainPart = 0, AtomicsPart = 1, SectionsPart = 2, MeetingPart = 3;
 
     private static readonly Lock s_lock = new();
     private static readonly Stack<int> s_free = new(Enumerable.Range(0, BlockFigures.Blocks));
 
-    public static Segment Make(out BlockPool plain, out BlockPool cached)
+    public static Segment Make(out BlockPool plain, out BlockPool atomics, out BlockPool sections)
     {
         var options = new BlockPoolOptions { BlockBytes = BlockFigures.BlockBytes, BlockCount = BlockFigures.Blocks, Caches = 0 };
-        var segment = Segment.Create(2 * BlockPool.LengthFor(options) + (1 << 20));
+        var segment = Segment.Create(3 * BlockPool.LengthFor(options) + (1 << 20));
         plain = BlockPool.Create(segment, options);
-        cached = BlockPool.Create(segment, options with { Caches = Environment.ProcessorCount });
+        options = options with { Caches = Environment.ProcessorCount };
+        atomics = BlockPool.Create(segment, options with { Sections = false });
+        sections = BlockPool.Create(segment, options);
         segment.Add(PartKind.Bytes, BlockBenchPeer.MeetingBytes);
         return segment;
     }

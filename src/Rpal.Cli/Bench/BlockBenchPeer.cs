@@ -67,7 +67,7 @@ internal sealed unsafe class BlockBenchPeer : IDisposable
     {
         using var handle = new SafeFileHandle(socket, ownsHandle: true);
         using Segment segment = SegmentTransfer.Receive(handle, s_patience);
-        BlockPool[] pools = [BlockPool.Open(segment, BlockBench.PlainPart), BlockPool.Open(segment, BlockBench.CachedPart)];
+        BlockPool[] pools = [BlockPool.Open(segment, BlockBench.PlainPart), BlockPool.Open(segment, BlockBench.AtomicsPart), BlockPool.Open(segment, BlockBench.SectionsPart)];
         uint* arrived = (uint*)segment.Find(BlockBench.MeetingPart, PartKind.Bytes).Address;
         while (Console.In.ReadLine() is { } line)
         {

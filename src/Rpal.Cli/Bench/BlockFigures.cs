@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Rpal.Linux;
 using Rpal.Memory.Blocks;
+using Rpal.Memory.PerCpu;
 using Rpal.Memory.Segments;
 
 namespace Rpal.Cli.Bench;
@@ -17,20 +18,23 @@ internal static class BlockFigures
 
     private static JsonObject Run(Action<double> progress)
     {
-        using Segment segment = BlockBench.Make(out BlockPool plain, out BlockPool cached);
+        using Segment segment = BlockBench.Make(out BlockPool plain, out BlockPool atomics, out BlockPool sections);
         using var peer = new BlockBenchPeer(segment);
         var rows = new Dictionary<string, Func<double>>
         {
             ["pool_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.Pairs(plain, BatchPairs)),
-            ["pool_cached_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.Pairs(cached, BatchPairs)),
+            ["pool_cached_atomics_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.Pairs(atomics, BatchPairs)),
+            ["pool_cached_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.Pairs(sections, BatchPairs)),
             ["mutex_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.MutexPairs(BatchPairs)),
             ["arraypool_pairs_per_s_1_thread"] = () => OneThread(() => BlockBench.ArrayPoolPairs(BatchPairs)),
             ["pool_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.Pairs(plain, BatchPairs)),
-            ["pool_cached_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.Pairs(cached, BatchPairs)),
+            ["pool_cached_atomics_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.Pairs(atomics, BatchPairs)),
+            ["pool_cached_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.Pairs(sections, BatchPairs)),
             ["mutex_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.MutexPairs(BatchPairs)),
             ["arraypool_pairs_per_s_2_threads"] = () => TwoThreads(() => BlockBench.ArrayPoolPairs(BatchPairs)),
             ["pool_pairs_per_s_2_processes"] = () => peer.Measure(plain, BatchPairs),
-            ["pool_cached_pairs_per_s_2_processes"] = () => peer.Measure(cached, BatchPairs),
+            ["pool_cached_atomics_pairs_per_s_2_processes"] = () => peer.Measure(atomics, BatchPairs),
+            ["pool_cached_pairs_per_s_2_processes"] = () => peer.Measure(sections, BatchPairs),
         };
         Dictionary<string, List<double>> rates = rows.Keys.ToDictionary(k => k, _ => new List<double>());
         for (int batch = -WarmUpBatches; batch < Batches; batch++)                  // in turns, so that all see the same machine
@@ -48,7 +52,14 @@ internal static class BlockFigures
         }
 
         var figures = new JsonObject(rates.Select(r => KeyValuePair.Create(r.Key, (JsonNode?)Math.Round(Statistics.Median(r.Value)))));
-        figures["cached_to_pool_2_processes"] = Math.Round(BenchFigures.Number(figures, "pool_cached_pairs_per_s_2_processes") / BenchFigures.Number(figures, "pool_pairs_per_s_2_processes"), 3);
+        foreach (string who in (string[])["1_thread", "2_threads", "2_processes"])
+        {
+            double cached = BenchFigures.Number(figures, $"pool_cached_pairs_per_s_{who}");
+            figures[$"percpu_to_atomics_{who}"] = Math.Round(cached / BenchFigures.Number(figures, $"pool_cached_atomics_pairs_per_s_{who}"), 3);
+            figures[$"cached_to_pool_{who}"] = Math.Round(cached / BenchFigures.Number(figures, $"pool_pairs_per_s_{who}"), 3);
+        }
+
+        figures["sections"] = PerCpuSections.AreUsed;
         figures["block_bytes"] = BlockBytes;
         figures["batches"] = Batches;
         figures["pairs_per_batch"] = BatchPairs;

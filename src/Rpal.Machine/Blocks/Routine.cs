@@ -52,5 +52,11 @@ internal enum Routine
     /// <summary><c>int number()</c>: the CPU, or -1.</summary>
     PerCpuNumber,
 
+    /// <summary><c>int push(byte* lanes, uint cpus, uint* links, uint block, uint limit, uint blocks)</c>: a block of a pool onto the CPU's list; 0, 1 not there, or -1. See Emitter.PerCpuBlocks.</summary>
+    PerCpuBlockPush,
+
+    /// <summary><c>(long block, ulong word) pop(byte* lanes, uint cpus, uint* links, ulong* words, uint blocks)</c>: the block on top and its word, Free; or -1, -2 empty, -3 something names no block or none that is free.</summary>
+    PerCpuBlockPop,
+
     Count,
 }

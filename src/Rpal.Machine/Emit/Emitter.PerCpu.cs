@@ -8,7 +8,7 @@ namespace Rpal.Machine.Emit;
 internal sealed partial class Emitter
 {
     /// <summary>Room for the descriptors of all sections, at a fixed place: a section names its own by address.</summary>
-    internal const int SectionCapacity = 8, SectionTableBytes = SectionCapacity * RseqSection.SizeBytes;
+    internal const int SectionCapacity = 16, SectionTableBytes = SectionCapacity * RseqSection.SizeBytes;
 
     private const int AreaCpu = 4, AreaSection = 8;
 
@@ -33,7 +33,8 @@ internal sealed partial class Emitter
     ///  signature
     ///  name_abort   preempted, migrated or signalled in between: from the start again
     /// </code>
-    /// All take rdi = word of CPU 0, rsi = bytes from one CPU's word to the next's. They change rax, rcx, r8 to r10, call nothing, use no stack.
+    /// All take rdi = word of CPU 0, rsi = bytes from one CPU's word to the next's. They change rax, rcx, rdx, r8 to r11, call nothing, use no stack, and up to their end
+    /// leave their arguments as they are: a section that starts again needs them.
     /// </remarks>
     private void EmitPerCpu()
     {
@@ -41,6 +42,8 @@ internal sealed partial class Emitter
         EmitPerCpuPush();
         EmitPerCpuPop();
         EmitPerCpuStore();
+        EmitPerCpuBlockPush();
+        EmitPerCpuBlockPop();
 
         Begin(Routine.PerCpuNumber, "percpu_number");
         c.mov(eax, Area32(AreaCpu));

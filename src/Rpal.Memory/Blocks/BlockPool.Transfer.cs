@@ -60,7 +60,7 @@ public sealed unsafe partial class BlockPool
             if (word.State == BlockState.Orphaned && word.Giver == from.Number && IsForSelf(word))
             {
                 BlockWord releasing = BlockWord.Of(BlockState.Releasing, _self.Number, _self.Generation, word.Sequence);
-                freed += _m.TryChange(i, word, releasing) && _m.PutBack(i, releasing, BlockCaches.Own(_m)) ? 1 : 0;
+                freed += _m.TryChange(i, word, releasing) && BlockCaches.PutBack(_m, i, releasing) ? 1 : 0;
             }
         }
 

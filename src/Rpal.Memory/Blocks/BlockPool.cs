@@ -41,7 +41,13 @@ public sealed unsafe partial class BlockPool
     private readonly Party _self;
     private long _nextSweepMs;
 
-    private BlockPool(PoolMemory m) => (_m, _segment, _self) = (m, m.Part.Segment, m.Part.Segment.Self);
+    private uint _unfinished;
+
+    private BlockPool(PoolMemory m)
+    {
+        (_m, _segment, _self) = (m, m.Part.Segment, m.Part.Segment.Self);
+        m.Announce();
+    }
 
     /// <summary>Where it lies; its <see cref="Part.Index"/> is what other processes open it by.</summary>
     public Part Part => _m.Part;
@@ -67,8 +73,9 @@ public sealed unsafe partial class BlockPool
     public static BlockPool Create(Segment segment, BlockPoolOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(segment);
-        BlockPoolLayout layout = Layout(options ?? new BlockPoolOptions());
-        Part part = segment.Add(PartKind.BlockPool, layout.LengthBytes, layout.Alignment, p => PoolMemory.Prepare(p, layout));
+        options ??= new BlockPoolOptions();
+        BlockPoolLayout layout = Layout(options);
+        Part part = segment.Add(PartKind.BlockPool, layout.LengthBytes, layout.Alignment, p => PoolMemory.Prepare(p, layout, options.Sections));
         return new BlockPool(PoolMemory.TryOpen(part)!);
     }
 
@@ -118,7 +125,7 @@ public sealed unsafe partial class BlockPool
             return status == BlockStatus.Done ? _m.Refuse(BlockStatus.Corrupt) : status;
         }
 
-        return _m.PutBack((uint)block.Index, releasing, BlockCaches.Own(_m)) ? BlockStatus.Done : _m.Refuse(BlockStatus.Corrupt);
+        return BlockCaches.PutBack(_m, (uint)block.Index, releasing) ? BlockStatus.Done : _m.Refuse(BlockStatus.Corrupt);
     }
 
     /// <summary>The bytes of a block that this process owns. Valid until it is freed or offered: from then on they are another's.</summary>
@@ -135,13 +142,17 @@ public sealed unsafe partial class BlockPool
     {
         ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
         int free = 0;
+        long allocations = 0;
         for (uint i = 0; i < _m.Count; i++)
         {
-            free += _m.Word(i).State == BlockState.Free ? 1 : 0;
+            BlockWord word = _m.Word(i);
+            free += word.State is BlockState.Free or BlockState.Releasing ? 1 : 0;         // Releasing: on a lane, or on its way to a list
+            allocations += word.Sequence;
         }
 
         BlockPoolHeader header = *_m.Header;
-        return new BlockPoolStatistics(free, (long)header.AlreadyFree, (long)header.NotOwned, (long)header.OutOfRange, (long)header.Cycles, (long)header.Corrupt, (long)header.Recovered);
+        allocations -= (long)header.Moved;
+        return new BlockPoolStatistics(free, (long)header.AlreadyFree, (long)header.NotOwned, (long)header.OutOfRange, (long)header.Cycles, (long)header.Corrupt, (long)header.Recovered, allocations);
     }
 
     internal Span<byte> BytesOf(int index) => new(_m.Data((uint)index), _m.Layout.BlockBytes);
@@ -222,12 +233,31 @@ public sealed unsafe partial class BlockPool
         Volatile.Write(ref _nextSweepMs, now + SweepIntervalMs);
         try
         {
-            return _segment.Sweep() > 0 ? TryClaim(out block) : status;
+            return _segment.Sweep() > 0 || TryFinishRecovery() ? TryClaim(out block) : status;
         }
         catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
         {
             return status;                                       // so far there is nothing
         }
+    }
+
+    /// <summary>A process without sections, or without the right to some CPU, has recovered what it could reach: this one may reach more. Once for each time.</summary>
+    private bool TryFinishRecovery()
+    {
+        uint unfinished = Volatile.Read(ref _m.Header->Unfinished);
+        if (unfinished == 0 || unfinished == _unfinished || !BlockLanes.AreUsable)
+        {
+            return false;
+        }
+
+        bool done = false;
+        for (int n = 0; n < PartyTable.Capacity && !done; n++)
+        {
+            done = _segment.Parties.ClearAwayIfDead(n);          // any number that nobody has: recovery is of all dead parties' blocks
+        }
+
+        _unfinished = Volatile.Read(ref _m.Header->Unfinished);
+        return done;
     }
 
     private BlockStatus WaitForRecovery(out Block block)

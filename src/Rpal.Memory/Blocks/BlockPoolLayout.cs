@@ -1,10 +1,12 @@
+using Rpal.Machine.Emit;
+
 namespace Rpal.Memory.Blocks;
 
 /// <summary>Where the tables and the blocks of a pool lie, from its part's beginning. Follows from three numbers, so there are no stored offsets to distrust.</summary>
 internal readonly record struct BlockPoolLayout(int BlockBytes, int BlockCount, int CacheCount)
 {
     /// <summary>Each list's head has a cache line pair of its own.</summary>
-    public const int HeadStride = 128;
+    public const int HeadStride = Emitter.BlockLaneStrideBytes;
 
     private const int PageBytes = 4096;
 

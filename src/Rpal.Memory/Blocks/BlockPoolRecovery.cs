@@ -1,5 +1,6 @@
 using System.Collections;
 using Rpal.Memory.Parties;
+using Rpal.Memory.PerCpu;
 using Rpal.Memory.Segments;
 
 namespace Rpal.Memory.Blocks;
@@ -9,7 +10,7 @@ namespace Rpal.Memory.Blocks;
 /// </summary>
 /// <remarks>
 /// <para>1. All words are copied. 2. Who lives is asked: after 1, so that a party in a word is not taken for dead before it came; before 3, so that a dead one's last push is on a list
-/// when that is emptied. 3. All lists are emptied block by block. 4. Each block whose party is dead, each that is Free and was not on a list though its word is the same as before, and each that was on a list, goes (back) on the common list.</para>
+/// when that is emptied. 3. All lists are emptied block by block, CPUs' lanes on their CPUs. 4. Each block whose party is dead, each that is Free and was not on a list though its word is the same as before, and each that was on a list, goes (back) on the common list.</para>
 /// <para>A block that was Free all the time from 1 to 4 without being on a list was popped by somebody who has not claimed it. If that one lives, either it or
 /// recovery wins the word, and whoever loses lets go of it. Everything is done in the dead party's name, so a recoverer that dies half way leaves what the
 /// next recovery of that same party does again. Source: docs/adr/0015, models/pool.pml.</para>
@@ -21,6 +22,8 @@ internal sealed class BlockPoolRecovery
     private readonly int _dead;
     private readonly ulong[] _before;
     private readonly BitArray _onList;
+    private bool _isBlind;
+    private ulong _moved;
     private readonly Party?[] _live = new Party?[PartyTable.Capacity];
 
     private BlockPoolRecovery(PoolMemory m, PartyTable parties, int dead)
@@ -56,6 +59,7 @@ internal sealed class BlockPoolRecovery
             _live[n] = n == _dead ? null : _parties.Find(n);
         }
 
+        EmptyLanes();
         for (uint list = 0; list <= _m.CacheCount; list++)
         {
             Empty(list);
@@ -80,9 +84,51 @@ internal sealed class BlockPoolRecovery
         }
 
         Interlocked.Add(ref _m.Header->Recovered, recovered);
+        _m.CountMoved(_moved);
+        Volatile.Write(ref _m.Header->Unfinished, _isBlind ? Math.Max(1, Volatile.Read(ref _m.Header->Unfinished) + 1) : 0);
     }
 
-    /// <summary>At most each block once: what was popped does not come back before it is pushed below.</summary>
+    /// <summary>Each on its CPU, by sections. What lies on one that cannot be emptied is found by those who run there; but then nothing tells a Free block that lies there from one that is lost.</summary>
+    private void EmptyLanes()
+    {
+        for (uint cpu = 0; cpu < _m.CacheCount; cpu++)
+        {
+            uint lane = cpu;
+            bool isEmptied = false;
+            if (cpu >= PossibleCpus.Count)
+            {
+                BlockLanes.Reset(_m, cpu);                       // no thread was ever there: what is there is somebody's invention
+            }
+            else if (!BlockLanes.IsEmpty(_m, cpu))
+            {
+                _ = BlockLanes.AreUsable && CpuVisit.TryOn(cpu, () => isEmptied = TryEmptyLane(lane));
+                _isBlind |= !isEmptied;
+            }
+        }
+    }
+
+    /// <summary>A moment in which it is empty is enough: a dead one's last push is before, and a live one's are its own business.</summary>
+    private bool TryEmptyLane(uint cpu)
+    {
+        for (uint attempt = 0; attempt <= 2 * _m.Count; attempt++)                  // others push while this pops
+        {
+            PopResult found = BlockLanes.TryPop(_m, out uint index, out _);
+            if (found == PopResult.Empty && BlockLanes.IsEmpty(_m, cpu))
+            {
+                return true;
+            }
+
+            if (found == PopResult.Corrupt || (found == PopResult.Popped && !TryNote(index)))
+            {
+                _m.Refuse(BlockStatus.Corrupt);
+                BlockLanes.Reset(_m, cpu);
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private void Empty(uint list)
     {
         for (uint popped = 0; popped <= _m.Count; popped++)
@@ -93,21 +139,33 @@ internal sealed class BlockPoolRecovery
                 return;
             }
 
-            if (found == PopResult.Corrupt || _onList[(int)index])
+            if (found == PopResult.Corrupt || !TryNote(index))
             {
                 break;
             }
-
-            _onList[(int)index] = true;
-            KillPoints.Reach(KillPoint.PoolEmptied);
         }
 
         _m.Refuse(BlockStatus.Corrupt);
         BlockList.Reset(_m, list);
     }
 
-    private bool IsLost(BlockWord before) =>
-        before.State is BlockState.Free or > BlockState.Orphaned || !Lives(before);     // no such state: nobody could free it
+    /// <summary>At most each block once: what was popped does not come back before it is pushed below.</summary>
+    private bool TryNote(uint index)
+    {
+        bool isNew = !_onList[(int)index];
+        _onList[(int)index] = true;
+        KillPoints.Reach(KillPoint.PoolEmptied);
+        return isNew;
+    }
+
+    /// <summary>A block that may lie on a lane that was not emptied is left alone; the next recovery that sees more finds it.</summary>
+    private bool IsLost(BlockWord before) => before.State switch
+    {
+        BlockState.Free => !_isBlind,
+        BlockState.Owned or BlockState.Offered or BlockState.Orphaned => !Lives(before),
+        BlockState.Releasing => !_isBlind && !Lives(before),
+        _ => !_isBlind,                                          // no such state: nobody could free it
+    };
 
     /// <summary>What the dead one offered to a party that lives is that party's to take, or to free when it has read all that came.</summary>
     private void Orphan(uint index, BlockWord before)
@@ -127,6 +185,7 @@ internal sealed class BlockPoolRecovery
             return false;                                        // somebody has claimed it meanwhile
         }
 
+        _moved++;
         KillPoints.Reach(KillPoint.PoolReturning);
         return _m.PutBack(index, releasing, 0);
     }

@@ -8,4 +8,5 @@ namespace Rpal.Memory.Blocks;
 /// <param name="Cycles">Refused: see <see cref="BlockStatus.Cycle"/>.</param>
 /// <param name="Corrupt">Refused: see <see cref="BlockStatus.Corrupt"/>.</param>
 /// <param name="Recovered">Blocks that were given back for dead processes.</param>
-public readonly record struct BlockPoolStatistics(int Free, long AlreadyFree, long NotOwned, long OutOfRange, long Cycles, long Corrupt, long Recovered);
+/// <param name="Allocations">Blocks that were allocated, each block's modulo 2^32: counted by the sequences in the blocks' words, so counting costs nothing. Those that are in use or were offered are not yet freed, all others are.</param>
+public readonly record struct BlockPoolStatistics(int Free, long AlreadyFree, long NotOwned, long OutOfRange, long Cycles, long Corrupt, long Recovered, long Allocations);

@@ -27,6 +27,8 @@ internal static unsafe class PerCpuSections
     private static readonly delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint*, uint, int> s_push;
     private static readonly delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint*, uint, long> s_pop;
     private static readonly delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint, uint, int> s_store;
+    private static readonly delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, uint, uint, uint, int> s_blockPush;
+    private static readonly delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, ulong*, uint, PerCpuBlock> s_blockPop;
     private static readonly delegate* unmanaged[SuppressGCTransition]<RseqArea*> s_area;
 
     /// <summary>The kernel's area of this thread; null before the first look.</summary>
@@ -51,6 +53,8 @@ internal static unsafe class PerCpuSections
             s_push = (delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint*, uint, int>)code.Labels["percpu_push"];
             s_pop = (delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint*, uint, long>)code.Labels["percpu_pop"];
             s_store = (delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint, uint, int>)code.Labels["percpu_store"];
+            s_blockPush = (delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, uint, uint, uint, int>)code.Labels["percpu_block_push"];
+            s_blockPop = (delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, ulong*, uint, PerCpuBlock>)code.Labels["percpu_block_pop"];
             s_area = (delegate* unmanaged[SuppressGCTransition]<RseqArea*>)code.Labels["percpu_area"];
         }
     }
@@ -104,6 +108,23 @@ internal static unsafe class PerCpuSections
         return r < 0 ? PerCpuAtomics.TryStore(lines, strideBytes, expected, value) : (PerCpuStore)r;
     }
 
+    /// <summary>Puts a block of a pool onto the list of the CPU's lane. Only where <see cref="AreUsed"/>; there is nothing else that it could do instead.</summary>
+    /// <param name="lanes">CPU 0's lane; the next is <see cref="Emitter.BlockLaneStrideBytes"/> on.</param>
+    /// <param name="cpus">How many there are.</param>
+    /// <param name="links">One for each block.</param>
+    /// <param name="block">The caller's.</param>
+    /// <param name="limit">Most blocks of a lane.</param>
+    /// <param name="blocks">How many there are.</param>
+    /// <returns><see cref="Emitter.BlockPushed"/>, <see cref="Emitter.BlockNotPushed"/>, or <see cref="Emitter.NotRegistered"/>, also for a CPU without a lane.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int PushBlock(byte* lanes, uint cpus, uint* links, uint block, uint limit, uint blocks) =>
+        PerCpuThread.IsArmed ? Family.PushBlock(lanes, cpus, links, block, limit, blocks) : s_blockPush(lanes, cpus, links, block, limit, blocks);
+
+    /// <summary>Takes the block on top of the list of the CPU's lane, and makes it Free if it was Releasing. As <see cref="PushBlock"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PerCpuBlock PopBlock(byte* lanes, uint cpus, uint* links, ulong* words, uint blocks) =>
+        PerCpuThread.IsArmed ? Family.PopBlock(lanes, cpus, links, words, blocks) : s_blockPop(lanes, cpus, links, words, blocks);
+
     /// <summary>The CPU that the thread runs on, perhaps no longer when this returns: one load, inlined, from the area that the kernel keeps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int CurrentCpu()
@@ -144,6 +165,12 @@ internal static unsafe class PerCpuSections
 
         public static int Store(byte* lines, nint strideBytes, uint expected, uint value) =>
             ((delegate* unmanaged[SuppressGCTransition]<byte*, nint, uint, uint, int>)FamilyHeader.At->Address(Routine.PerCpuStore))(lines, strideBytes, expected, value);
+
+        public static int PushBlock(byte* lanes, uint cpus, uint* links, uint block, uint limit, uint blocks) =>
+            ((delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, uint, uint, uint, int>)FamilyHeader.At->Address(Routine.PerCpuBlockPush))(lanes, cpus, links, block, limit, blocks);
+
+        public static PerCpuBlock PopBlock(byte* lanes, uint cpus, uint* links, ulong* words, uint blocks) =>
+            ((delegate* unmanaged[SuppressGCTransition]<byte*, uint, uint*, ulong*, uint, PerCpuBlock>)FamilyHeader.At->Address(Routine.PerCpuBlockPop))(lanes, cpus, links, words, blocks);
 
         public static int Number() => ((delegate* unmanaged[SuppressGCTransition]<int>)FamilyHeader.At->Address(Routine.PerCpuNumber))();
     }

@@ -1,5 +1,6 @@
 using Rpal.Memory.Blocks;
 using Rpal.Memory.Segments;
+using Rpal.Memory.Tests.PerCpu;
 using Rpal.MemoryPeer.Roles;
 
 namespace Rpal.Memory.Tests.Blocks;
@@ -21,12 +22,20 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolOffered)]
     [InlineData(KillPoint.PoolAccepted)]
     [InlineData(KillPoint.PoolChaining)]
-    internal void A_kill_beside_one_other_process_loses_no_block(KillPoint point)
+    internal void A_kill_beside_one_other_process_loses_no_block(KillPoint point) => KillBesideOne(point);
+
+    [SectionsTheory]
+    [InlineData(KillPoint.PoolLanePopped)]
+    [InlineData(KillPoint.PoolVisiting)]
+    [InlineData(KillPoint.PoolRaided)]
+    internal void A_kill_at_a_lane_beside_one_other_process_loses_no_block(KillPoint point) => KillBesideOne(point);
+
+    private static void KillBesideOne(KillPoint point)
     {
         foreach (int count in Counts)
         {
             using Segment segment = Pools.Make(Blocks, 64, point == KillPoint.PoolPopped ? 0 : 2, out BlockPool pool);
-            using var doomed = PeerProcess.StartDoomed((int)point, count, "pool-churn", "1000000000", "2");
+            using PeerProcess doomed = IsRaid(point) ? PeerProcess.StartDoomed((int)point, count, "pool-raid", "1000000000") : PeerProcess.StartDoomed((int)point, count, "pool-churn", "1000000000", "2");
             doomed.Send(segment);
             ChurnUntil(doomed, segment, pool);
             Assert.Equal(137, doomed.WaitForExit());
@@ -38,14 +47,22 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolPopped)]
     [InlineData(KillPoint.PoolReleasing)]
     [InlineData(KillPoint.PoolPushed)]
-    internal void A_kill_among_four_processes_loses_no_block(KillPoint point)
+    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+
+    [SectionsTheory]
+    [InlineData(KillPoint.PoolLanePopped)]
+    [InlineData(KillPoint.PoolVisiting)]
+    [InlineData(KillPoint.PoolRaided)]
+    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+
+    private static void KillAmongFour(KillPoint point)
     {
         foreach (int count in Counts)
         {
             using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool);
             using var first = PeerProcess.Start("pool-churn", "100000", "1");
             using var second = PeerProcess.Start("pool-churn", "100000", "2");
-            using var doomed = PeerProcess.StartDoomed((int)point, count, "pool-churn", "1000000000", "1");
+            using PeerProcess doomed = PeerProcess.StartDoomed((int)point, count, IsRaid(point) ? "pool-raid" : "pool-churn", "1000000000", "1");
             foreach (PeerProcess peer in (PeerProcess[])[first, second, doomed])
             {
                 peer.Send(segment);
@@ -74,7 +91,8 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolOrphaned, 1)]
     internal void A_kill_of_the_process_that_recovers_loses_no_block(KillPoint point, int count)
     {
-        using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool);
+        // Only a tagged list has blocks whose last step another does: what is on a lane is left as it is until it is popped.
+        using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool, sections: point != KillPoint.PoolHelped);
         using (PeerProcess first = point == KillPoint.PoolOrphaned ? PeerProcess.Start("pool-offer", "300", $"{segment.Self.Generation}") : PeerProcess.StartDoomed((int)KillPoint.PoolPushed, 20, "pool-churn", "1000000000", "1"))
         {
             first.Send(segment);
@@ -153,6 +171,8 @@ public sealed class BlockKillTests
         Assert.Equal(BlockStatus.Done, chain.Free());
         Pools.AssertWhole(pool);
     }
+
+    private static bool IsRaid(KillPoint point) => point is KillPoint.PoolVisiting or KillPoint.PoolRaided;
 
     private static void ChurnUntil(PeerProcess doomed, Segment segment, BlockPool pool)
     {

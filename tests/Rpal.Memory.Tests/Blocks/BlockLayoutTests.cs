@@ -8,7 +8,7 @@ namespace Rpal.Memory.Tests.Blocks;
 /// <summary>What processes see of a pool lies where a C compiler has it for the structs of the diagrams.</summary>
 public sealed class BlockLayoutTests
 {
-    private const string Header = "struct { unsigned blockBytes, blockCount, cacheCount; char zero[116]; unsigned recovering, zero2; unsigned long alreadyFree, notOwned, outOfRange, cycles, corrupt, recovered; char zero3[72]; }";
+    private const string Header = "struct { unsigned blockBytes, blockCount, cacheCount, lockedOnly; char zero[112]; unsigned recovering, unfinished; unsigned long alreadyFree, notOwned, outOfRange, cycles, corrupt, recovered, moved; char zero3[64]; }";
     private const string Reference = "struct { unsigned first, sequence; long lengthBytes; }";
     private const string Word = "struct { unsigned char state, party, generation, giver; unsigned sequence; }";
 

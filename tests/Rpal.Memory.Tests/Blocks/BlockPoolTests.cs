@@ -60,7 +60,7 @@ public sealed unsafe class BlockPoolTests
         }
 
         Assert.Equal(BlockStatus.Done, pool.Free(again));
-        Assert.Equal(new BlockPoolStatistics(8, 3, 2, 4, 0, 0, 0), others.GetStatistics());
+        Assert.Equal(new BlockPoolStatistics(8, 3, 2, 4, 0, 0, 0, 2), others.GetStatistics());
         Pools.AssertWhole(pool, refusals: true);
     }
 

@@ -7,9 +7,9 @@ namespace Rpal.Memory.Tests.Blocks;
 internal static class Pools
 {
     /// <summary>A segment whose part 0 is a pool.</summary>
-    public static Segment Make(int blocks, int blockBytes, int caches, out BlockPool pool)
+    public static Segment Make(int blocks, int blockBytes, int caches, out BlockPool pool, bool sections = true)
     {
-        var options = new BlockPoolOptions { BlockCount = blocks, BlockBytes = blockBytes, Caches = caches };
+        var options = new BlockPoolOptions { BlockCount = blocks, BlockBytes = blockBytes, Caches = caches, Sections = sections };
         var segment = Segment.Create(Math.Max(Segment.LeastBytes, Segment.HeaderBytes + BlockPool.LengthFor(options) + 4096));
         pool = BlockPool.Create(segment, options);
         return segment;
@@ -30,7 +30,7 @@ internal static class Pools
         Assert.Equal(pool.BlockCount, pool.GetStatistics().Free);
         if (!refusals)
         {
-            Assert.Equal(default, pool.GetStatistics() with { Free = 0, Recovered = 0 });
+            Assert.Equal(default, pool.GetStatistics() with { Free = 0, Recovered = 0, Allocations = 0 });
         }
     }
 }

@@ -44,3 +44,9 @@ internal sealed class SectionsFactAttribute : FactAttribute
 {
     public SectionsFactAttribute() => Skip = PerCpuSections.AreUsed ? null : PerCpuSections.Missing;
 }
+
+/// <summary>The same with rows of data.</summary>
+internal sealed class SectionsTheoryAttribute : TheoryAttribute
+{
+    public SectionsTheoryAttribute() => Skip = PerCpuSections.AreUsed ? null : PerCpuSections.Missing;
+}

@@ -38,6 +38,21 @@ public static class BlockChurn
         }
     }
 
+    public static void TakeAllAndGive(BlockPool pool, List<Block> held, int mark)
+    {
+        for (int before = -1; held.Count != before;)
+        {
+            before = held.Count;
+            Take(pool, held, mark);
+        }
+
+        var random = new Random(held.Count);
+        while (held.Count > 0)
+        {
+            Give(pool, held, random, mark);
+        }
+    }
+
     private static void Take(BlockPool pool, List<Block> held, int seed)
     {
         BlockStatus status = pool.TryAllocate(out Block block);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Rpal.Linux;
 using Rpal.Memory.Blocks;
 using Rpal.Memory.Parties;
 using Rpal.Memory.Segments;
@@ -11,6 +12,7 @@ internal static unsafe class BlockRoles
     public static void Add(Dictionary<string, Func<Peer, int>> roles)
     {
         roles.Add("pool-churn", Churn);
+        roles.Add("pool-raid", Raid);
         roles.Add("pool-hold", Hold);
         roles.Add("pool-sweep", Sweep);
         roles.Add("pool-offer", Offer);
@@ -27,6 +29,29 @@ internal static unsafe class BlockRoles
         Thread[] threads = [.. Enumerable.Range(0, peer.Number(1)).Select(t => new Thread(() => BlockChurn.Run(pool, segment.Self, rounds, (segment.Self.Number * 100) + t)))];
         Array.ForEach(threads, t => t.Start());
         Array.ForEach(threads, t => t.Join());
+        Peer.Say("done");
+        return 0;
+    }
+
+    /// <summary>Word: rounds. On one CPU after the other takes all that there is and gives it back: so what one has left on its lane is fetched from the next.</summary>
+    private static int Raid(Peer peer)
+    {
+        using Segment segment = peer.Receive();
+        BlockPool pool = BlockPool.Open(segment, 0);
+        _ = Sys.SchedGetAffinity(0, out ulong all);
+        Peer.Say("open");
+        List<Block> held = [];
+        for (int round = 0; round < peer.Number(0); round++)
+        {
+            for (int cpu = 0; cpu < 64; cpu++)
+            {
+                if ((all >> cpu & 1) != 0 && Sys.SchedSetAffinity(0, 1UL << cpu) >= 0)
+                {
+                    BlockChurn.TakeAllAndGive(pool, held, segment.Self.Number);
+                }
+            }
+        }
+
         Peer.Say("done");
         return 0;
     }
