@@ -22,7 +22,7 @@ internal sealed class SpinAllowance(Func<int> usableCpus, Func<string, string?> 
     private bool _maySpin;
 
     /// <summary>This process's.</summary>
-    public static SpinAllowance OfProcess { get; } = new(UsableCpus, Read, () => WaitSlice.Now);
+    public static SpinAllowance OfProcess { get; } = new(UsableCpus, ControlGroup.Read, () => WaitSlice.Now);
 
     /// <summary>The clock.</summary>
     public long Now => nowNs();
@@ -52,21 +52,13 @@ internal sealed class SpinAllowance(Func<int> usableCpus, Func<string, string?> 
             return false;
         }
 
-        string group = GroupPath();
         double least = double.PositiveInfinity;
         long throttled = 0;
-        while (true)                                             // a group's parents have quotas too; ends at the root, a path has few parts
+        foreach (string directory in new ControlGroup(readFile, "cpu").Directories())
         {
-            string directory = "/sys/fs/cgroup" + group;
             least = Math.Min(least, QuotaV2(readFile(directory + "/cpu.max")));
-            least = Math.Min(least, QuotaV1(readFile("/sys/fs/cgroup/cpu" + group + "/cpu.cfs_quota_us"), readFile("/sys/fs/cgroup/cpu" + group + "/cpu.cfs_period_us")));
-            throttled += Throttled(readFile(directory + "/cpu.stat")) + Throttled(readFile("/sys/fs/cgroup/cpu" + group + "/cpu.stat"));
-            if (group.Length == 0)
-            {
-                break;
-            }
-
-            group = group[..Math.Max(0, group.LastIndexOf('/'))];
+            least = Math.Min(least, QuotaV1(readFile(directory + "/cpu.cfs_quota_us"), readFile(directory + "/cpu.cfs_period_us")));
+            throttled += Throttled(readFile(directory + "/cpu.stat"));
         }
 
         if (_throttledCount >= 0 && throttled > _throttledCount)
@@ -76,22 +68,6 @@ internal sealed class SpinAllowance(Func<int> usableCpus, Func<string, string?> 
 
         _throttledCount = throttled;
         return least >= LeastCpus && now >= _throttledUntilNs;
-    }
-
-    /// <summary>"0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.</summary>
-    private string GroupPath()
-    {
-        string path = "";
-        foreach (string line in (readFile("/proc/self/cgroup") ?? "").Split('\n'))
-        {
-            string[] words = line.Split(':', 3);
-            if (words.Length == 3 && words[2].StartsWith('/') && (words[0] == "0" && path.Length == 0 || words[1].Split(',').Contains("cpu")))
-            {
-                path = words[2].TrimEnd('/');
-            }
-        }
-
-        return path.Contains("..", StringComparison.Ordinal) ? "" : path;     // of a group outside of what this container sees
     }
 
     private static double QuotaV2(string? max) => max?.Trim().Split(' ') is [var quota, var period] ? Cpus(quota, period) : double.PositiveInfinity;
@@ -121,17 +97,5 @@ internal sealed class SpinAllowance(Func<int> usableCpus, Func<string, string?> 
     {
         int r = Sys.SchedGetAffinity(Environment.ProcessId, out ulong mask);
         return r < 0 || mask == 0 ? Environment.ProcessorCount : BitOperations.PopCount(mask);     // more than 64 CPUs, and none of the first 64 ours
-    }
-
-    private static string? Read(string path)
-    {
-        try
-        {
-            return File.ReadAllText(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
     }
 }
