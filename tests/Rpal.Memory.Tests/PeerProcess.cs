@@ -19,7 +19,7 @@ internal sealed class PeerProcess : IDisposable
     private readonly SafeFileHandle _socket;
     private int _openStreams = 2;
 
-    private PeerProcess(int killPoint, int killCount, string role, string[] words)
+    private PeerProcess(int killPoint, int killCount, string role, string[] words, string setting = "")
     {
         Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.SequencedPacket | SocketType.CloseOnExec, out int ours, out int theirs));
         _socket = new SafeFileHandle(ours, ownsHandle: true);
@@ -35,6 +35,11 @@ internal sealed class PeerProcess : IDisposable
             start.Environment["RPAL_MEMORY_KILL_POINT"] = $"{killPoint}:{killCount}";
         }
 
+        if (setting.Split('=', 2) is [{ } variable, { } value])
+        {
+            start.Environment[variable] = value;
+        }
+
         _process = Process.Start(start)!;
         _ = Sys.Close(inherited);
         _process.OutputDataReceived += (_, e) => Take(e.Data);
@@ -48,6 +53,9 @@ internal sealed class PeerProcess : IDisposable
     public bool HasExited => _process.HasExited;
 
     public static PeerProcess Start(string role, params string[] words) => new(0, 0, role, words);
+
+    /// <summary>One with an environment variable, "NAME=value"; "" none.</summary>
+    public static PeerProcess StartWith(string setting, string role, params string[] words) => new(0, 0, role, words, setting);
 
     /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>
     public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new(killPoint, count, role, words);
