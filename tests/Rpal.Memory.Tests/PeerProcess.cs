@@ -19,7 +19,10 @@ internal sealed class PeerProcess : IDisposable
     private readonly SafeFileHandle _socket;
     private int _openStreams = 2;
 
-    private PeerProcess((string Name, string Value)? variable, string role, string[] words)
+    /// <param name="setting">An environment variable, "NAME=value"; "" none.</param>
+    /// <param name="role">Which.</param>
+    /// <param name="words">Its arguments.</param>
+    private PeerProcess(string setting, string role, string[] words)
     {
         Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.SequencedPacket | SocketType.CloseOnExec, out int ours, out int theirs));
         _socket = new SafeFileHandle(ours, ownsHandle: true);
@@ -30,9 +33,9 @@ internal sealed class PeerProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (variable is { } set)
+        if (setting.Split('=', 2) is [{ } variable, { } value])
         {
-            start.Environment[set.Name] = set.Value;
+            start.Environment[variable] = value;
         }
 
         _process = Process.Start(start)!;
@@ -47,13 +50,16 @@ internal sealed class PeerProcess : IDisposable
 
     public bool HasExited => _process.HasExited;
 
-    public static PeerProcess Start(string role, params string[] words) => new(null, role, words);
+    public static PeerProcess Start(string role, params string[] words) => new("", role, words);
+
+    /// <summary>One with an environment variable, "NAME=value"; "" none.</summary>
+    public static PeerProcess StartWith(string setting, string role, params string[] words) => new(setting, role, words);
 
     /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>
-    public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new((KillPoints.Variable, $"{killPoint}:{count}"), role, words);
+    public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new($"{KillPoints.Variable}={killPoint}:{count}", role, words);
 
     /// <summary>One whose code is compiled once and for all when it is first called.</summary>
-    public static PeerProcess StartUntiered(string role, params string[] words) => new(("DOTNET_TieredCompilation", "0"), role, words);
+    public static PeerProcess StartUntiered(string role, params string[] words) => new("DOTNET_TieredCompilation=0", role, words);
 
     /// <summary>Hands it a segment.</summary>
     /// <returns>Whether it lies at the same address there.</returns>

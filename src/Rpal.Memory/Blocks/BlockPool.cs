@@ -36,10 +36,14 @@ public sealed unsafe partial class BlockPool
     /// <summary>Time between two looks for dead parties by allocations that find nothing.</summary>
     private const int SweepIntervalMs = 20;
 
+    /// <summary>Time between two attempts to finish recoveries of others, if this process cannot reach everything either.</summary>
+    private const int FinishIntervalMs = 1000;
+
     private readonly PoolMemory _m;
     private readonly Segment _segment;
     private readonly Party _self;
     private long _nextSweepMs;
+    private long _nextFinishMs;
 
     private uint _unfinished;
 
@@ -224,16 +228,9 @@ public sealed unsafe partial class BlockPool
             return status;
         }
 
-        long now = Environment.TickCount64;
-        if (now < Volatile.Read(ref _nextSweepMs))
-        {
-            return status;
-        }
-
-        Volatile.Write(ref _nextSweepMs, now + SweepIntervalMs);
         try
         {
-            return _segment.Sweep() > 0 || TryFinishRecovery() ? TryClaim(out block) : status;
+            return TrySweep() | TryFinishRecovery() ? TryClaim(out block) : status;
         }
         catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
         {
@@ -241,11 +238,24 @@ public sealed unsafe partial class BlockPool
         }
     }
 
-    /// <summary>A process without sections, or without the right to some CPU, has recovered what it could reach: this one may reach more. Once for each time.</summary>
+    private bool TrySweep()
+    {
+        long now = Environment.TickCount64;
+        if (now < Volatile.Read(ref _nextSweepMs))
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _nextSweepMs, now + SweepIntervalMs);
+        return _segment.Sweep() > 0;
+    }
+
+    /// <summary>A process without sections, or without the right to some CPU, has recovered what it could reach: this one may reach more. If not, it looks again after a while, and only if there is more.</summary>
     private bool TryFinishRecovery()
     {
         uint unfinished = Volatile.Read(ref _m.Header->Unfinished);
-        if (unfinished == 0 || unfinished == _unfinished || !BlockLanes.AreUsable)
+        long now = Environment.TickCount64;
+        if (unfinished == 0 || unfinished == _unfinished || now < Volatile.Read(ref _nextFinishMs) || !BlockLanes.AreUsable)
         {
             return false;
         }
@@ -257,6 +267,7 @@ public sealed unsafe partial class BlockPool
         }
 
         _unfinished = Volatile.Read(ref _m.Header->Unfinished);
+        Volatile.Write(ref _nextFinishMs, _unfinished == 0 ? now : now + FinishIntervalMs);
         return done;
     }
 

@@ -47,21 +47,21 @@ public sealed class BlockKillTests
     [InlineData(KillPoint.PoolPopped)]
     [InlineData(KillPoint.PoolReleasing)]
     [InlineData(KillPoint.PoolPushed)]
-    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, "RPAL_PERCPU=atomics");      // one without sections
 
     [SectionsTheory]
     [InlineData(KillPoint.PoolLanePopped)]
     [InlineData(KillPoint.PoolVisiting)]
     [InlineData(KillPoint.PoolRaided)]
-    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point);
+    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, "");
 
-    private static void KillAmongFour(KillPoint point)
+    private static void KillAmongFour(KillPoint point, string setting)
     {
         foreach (int count in Counts)
         {
             using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool);
             using var first = PeerProcess.Start("pool-churn", "100000", "1");
-            using var second = PeerProcess.Start("pool-churn", "100000", "2");
+            using var second = PeerProcess.StartWith(setting, "pool-churn", "100000", "2");
             using PeerProcess doomed = PeerProcess.StartDoomed((int)point, count, IsRaid(point) ? "pool-raid" : "pool-churn", "1000000000", "1");
             foreach (PeerProcess peer in (PeerProcess[])[first, second, doomed])
             {

@@ -12,6 +12,7 @@ internal static unsafe class PerCpuRoles
     public static void Add(Dictionary<string, Func<Peer, int>> roles)
     {
         roles.Add("percpu-storm", peer => PerCpuStorm.Run(peer));
+        roles.Add("pool-storm", peer => PerCpuStorm.RunPool(peer));
         roles.Add("percpu-points", Points);
         roles.Add("percpu-number", Number);
         roles.Add("percpu-unregistered", Unregistered);
@@ -90,8 +91,34 @@ internal static unsafe class PerCpuRoles
         Try(code, "percpu_store", () => stored = PerCpuSections.TryStore(lines, PerCpuLine.SizeBytes, 4, ++value), () => stored == PerCpuStore.Stored && line->Own == ((ulong)value << 32 | 4));
         ulong before = line->Own;
         Try(code, "percpu_store", () => stored = PerCpuSections.TryStore(lines, PerCpuLine.SizeBytes, 5, 1), () => stored == PerCpuStore.Differs && line->Own == before);
+        BlockPoints(code, lines + (cpu * PerCpuLine.SizeBytes), links, (uint)cpu);
         Peer.Say("points done");
         return peer.Words.Length;
+    }
+
+    /// <summary>The lane of a pool of eight blocks: link, word and head as they were, or all as they are to be.</summary>
+    private static void BlockPoints(PerCpuCode code, byte* line, uint* links, uint cpu)
+    {
+        const uint blocks = 8, limit = 3;
+        ulong* words = stackalloc ulong[(int)blocks];
+        ulong* lane = (ulong*)line;
+        byte* first = line - (cpu * Emitter.BlockLaneStrideBytes);
+        int pushed = 0;
+        void Push() => pushed = PerCpuSections.PushBlock(first, cpu + 1, links, 5, limit, blocks);
+        void Given(ulong head, ulong word) => (*lane, links[2], links[5], words[2]) = (head, 7, 99, word);
+        Given(2UL << 32 | 4, 0);
+        Try(code, "percpu_block_push", Push, () => { bool ok = pushed == Emitter.BlockPushed && *lane == (3UL << 32 | 6) && links[5] == 4; Given(2UL << 32 | 4, 0); return ok; });
+        Given(3UL << 32 | 4, 0);
+        Try(code, "percpu_block_push", Push, () => pushed == Emitter.BlockNotPushed && *lane == (3UL << 32 | 4) && links[5] == 99);
+        PerCpuBlock popped = default;
+        void Pop() => popped = PerCpuSections.PopBlock(first, cpu + 1, links, words, blocks);
+        const ulong releasing = 77UL << 32 | 0x040302, free = 77UL << 32;
+        Given(2UL << 32 | 3, releasing);
+        Try(code, "percpu_block_pop", Pop, () => { bool ok = popped is { Index: 2, Word: free } && *lane == (1UL << 32 | 7) && words[2] == free; Given(2UL << 32 | 3, releasing); return ok; });
+        Given(2UL << 32 | 3, releasing - 1);                     // owned
+        Try(code, "percpu_block_pop", Pop, () => popped.Index == Emitter.PopCorrupt && *lane == (2UL << 32 | 3) && words[2] == releasing - 1);
+        Given(0, 0);
+        Try(code, "percpu_block_pop", Pop, () => popped.Index == Emitter.PopEmpty && *lane == 0);
     }
 
     private static void Try(PerCpuCode code, string name, Action operation, Func<bool> isRight)

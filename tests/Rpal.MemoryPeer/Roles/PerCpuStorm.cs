@@ -1,4 +1,5 @@
 using Rpal.Linux;
+using Rpal.Memory.Blocks;
 using Rpal.Memory.PerCpu;
 using Rpal.Memory.Segments;
 
@@ -8,7 +9,7 @@ namespace Rpal.MemoryPeer.Roles;
 /// <remarks>Words: part of the counter, part of the list (lines, links, owners), nodes, milliseconds, workers.</remarks>
 internal static unsafe class PerCpuStorm
 {
-    private const int Signal = 45, OutstandingLimit = 8, HeldLimit = 4;
+    private const int Signal = 45, OutstandingLimit = 8, HeldLimit = 4, PoolRounds = 200;
     private static readonly List<int> s_tids = [];
     private static bool s_stop;
     private static long s_added, s_taken, s_shared, s_moves, s_sent;
@@ -23,25 +24,54 @@ internal static unsafe class PerCpuStorm
         byte* links = at + PerCpuList.BytesOfLines;
         var list = new PerCpuList((nint)at, (nint)links, nodes);
         nint owners = (nint)(links + nodes * sizeof(uint));
-        Thread[] workers = [.. Enumerable.Range(0, peer.Number(4)).Select(_ => new Thread(() => Work(counter, list, (uint*)owners)))];
-        Thread[] troublers = [new Thread(Move), new Thread(Send)];
-        Array.ForEach(workers, w => w.Start());
-        Array.ForEach(troublers, t => t.Start());
-        Thread.Sleep(peer.Number(3));
-        Volatile.Write(ref s_stop, true);
-        Array.ForEach(troublers, t => t.Join());
-        Array.ForEach(workers, w => w.Join());
+        Trouble(peer.Number(3), peer.Number(4), () => Work(counter, list, (uint*)owners));
         Peer.Say($"sections {PerCpuSections.AreUsed} added {s_added} taken {s_taken} shared {s_shared} moves {s_moves} signals {s_sent}");
         return 0;
     }
 
-    private static void Work(PerCpuCounter counter, PerCpuList list, uint* owners)
+    /// <summary>Words: milliseconds, workers. The pool is part 0: everything at random, and all is given back at the end.</summary>
+    public static int RunPool(Peer peer)
+    {
+        using Segment segment = peer.Receive(requireSharedAddress: false);
+        PerCpuNative.Install(Signal);
+        BlockPool pool = BlockPool.Open(segment, 0);
+        long rounds = 0;
+        Trouble(peer.Number(0), peer.Number(1), () =>
+        {
+            for (int seed = Sys.GetTid(); !Volatile.Read(ref s_stop); Interlocked.Add(ref rounds, PoolRounds))
+            {
+                BlockChurn.Run(pool, segment.Self, PoolRounds, seed);
+            }
+        });
+        Peer.Say($"sections {PerCpuSections.AreUsed} rounds {rounds} moves {s_moves} signals {s_sent}");
+        return 0;
+    }
+
+    /// <summary>Workers that are moved between CPUs and signalled all the time.</summary>
+    private static void Trouble(int milliseconds, int count, Action work)
+    {
+        Thread[] workers = [.. Enumerable.Range(0, count).Select(_ => new Thread(() => Known(work)))];
+        Thread[] troublers = [new Thread(Move), new Thread(Send)];
+        Array.ForEach(workers, w => w.Start());
+        Array.ForEach(troublers, t => t.Start());
+        Thread.Sleep(milliseconds);
+        Volatile.Write(ref s_stop, true);
+        Array.ForEach(troublers, t => t.Join());
+        Array.ForEach(workers, w => w.Join());
+    }
+
+    private static void Known(Action work)
     {
         lock (s_tids)
         {
             s_tids.Add(Sys.GetTid());
         }
 
+        work();
+    }
+
+    private static void Work(PerCpuCounter counter, PerCpuList list, uint* owners)
+    {
         Span<uint> held = stackalloc uint[HeldLimit];
         var random = new Random(Sys.GetTid());
         long added = 0, taken = 0, shared = 0;

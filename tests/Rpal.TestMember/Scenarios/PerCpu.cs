@@ -1,10 +1,12 @@
 using Rpal.Linux;
 using Rpal.Machine.Platform;
+using Rpal.Memory.Blocks;
 using Rpal.Memory.PerCpu;
+using Rpal.Memory.Segments;
 
 namespace Rpal.TestMember.Scenarios;
 
-/// <summary>Handlers that count and pass nodes around per CPU, executed by others' kernel threads and called home in the middle.</summary>
+/// <summary>Handlers that count, pass nodes around and allocate and free blocks per CPU, executed by others' kernel threads and called home in the middle.</summary>
 internal static unsafe class PerCpu
 {
     private const int Count = 1, Quiet = 2, Stop = 3, Lazy = 4, Ended = 5, Nodes = 16;
@@ -14,6 +16,8 @@ internal static unsafe class PerCpu
 
     private static PerCpuCounter s_counter = null!;
     private static PerCpuList s_list;
+    private static BlockPool s_pool = null!;
+    private static readonly int[] s_holders = new int[Nodes];
     private static readonly int[] s_owners = new int[Nodes];
     private static bool s_stop, s_alone;
     private static long s_ownAdded, s_shared, s_ended;
@@ -37,6 +41,9 @@ internal static unsafe class PerCpu
             Check.That(s_list.TryPush(i));
         }
 
+        var options = new BlockPoolOptions { BlockBytes = BlockPool.BlockGranularity, BlockCount = Nodes };
+        using Segment segment = Segment.Create(Math.Max(Segment.LeastBytes, 2 * (Segment.HeaderBytes + BlockPool.LengthFor(options))));
+        s_pool = BlockPool.Create(segment, options);
         Check.That(PerCpuSections.AreUsed, PerCpuSections.Missing);
         using var stop = new ManualResetEventSlim();
         RpalService service = RpalService.Register("percpu", new ServiceOptions { Receivers = 4 });
@@ -90,6 +97,13 @@ internal static unsafe class PerCpu
         }
 
         Check.Equal(Nodes, left.Count);
+        for (HashSet<int> blocks = []; blocks.Count < Nodes;)
+        {
+            Check.Equal(BlockStatus.Done, s_pool.TryAllocate(out Block block));
+            Check.That(blocks.Add(block.Index), $"block {block.Index} twice");
+        }
+
+        Check.Equal(BlockStatus.Exhausted, s_pool.TryAllocate(out _));
         return 0;
     }
 
@@ -105,6 +119,15 @@ internal static unsafe class PerCpu
             Interlocked.Decrement(ref s_owners[node]);
             Check.That(s_list.TryPush(node));
         }
+
+        Check.Equal(BlockStatus.Done, s_pool.TryAllocate(out Block block));
+        if (Interlocked.Increment(ref s_holders[block.Index]) != 1)
+        {
+            Interlocked.Increment(ref s_shared);
+        }
+
+        Interlocked.Decrement(ref s_holders[block.Index]);
+        Check.Equal(BlockStatus.Done, s_pool.Free(block));
     }
 
     private static int Storm()
