@@ -8,7 +8,7 @@
  * Releaser                 SharedSemaphore.Release, Doorbell.Ring: count, bell, summary, parked
  * Waiter                   SemaphoreSet.WaitLong, SetSeat.TryNext and Park: takes the summary, then the bells into its own memory, then looks at
  *                          the counts; parks, looks at the summary once more, sleeps
- * Recover                  Doorbell.RingAll, and what WaitSlice does in its place when nobody sweeps
+ * Recover                  Doorbell.RingAll, and what SleepWatch does in its place when nobody sweeps
  *
  * Plain stores (parked = 0 by the waiter) are followed by a locked instruction or a system call before the waiter sleeps again: a store buffer
  * adds nothing. The releaser's steps are locked, or loads after a locked one.

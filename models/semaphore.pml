@@ -7,7 +7,7 @@
  * Waiter                   SharedSemaphore.WaitLong: Announcement.Enter, then TryWait and futex_wait(count == 0) in turns, Announcement.Leave
  * Any                      SemaphoreWaitAny.Run over both semaphores: announces itself at both, takes from either, passes the rest on
  * Releaser                 SharedSemaphore.Release: count + 1 and the mask's old value in one instruction; futex_wake(1) if the mask has a bit
- * Recover                  SemaphoreRecovery.Recover, and what WaitSlice does in its place when nobody sweeps: all sleepers look again
+ * Recover                  SemaphoreRecovery.Recover, and what SleepWatch does in its place when nobody sweeps: all sleepers look again
  *
  * Invariant (at rest): no living waiter sleeps at a semaphore that has tokens. There is no timeout and no cancellation here: they
  * would hide a lost wake-up.

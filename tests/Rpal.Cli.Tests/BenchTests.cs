@@ -25,6 +25,14 @@ public sealed class BenchTests
     [InlineData("scale", "calls_per_second_1", "calls_per_second_2")]
     [InlineData("start", "plain_ms", "member_ms", "ratio")]
     [InlineData("percpu", "lock_to_percpu_overhead", "loop_lock_to_percpu_overhead", "baseline_ns", "lock_cmpxchg_ns", "percpu_ns", "getcpu_ns", "rseq_cpu_ns")]
+    [InlineData("wait",
+        "semaphore_wake_ns_same_cpu", "semaphore_adaptive_wake_ns_same_cpu", "eventfd_wake_ns_same_cpu", "pipe_wake_ns_same_cpu", "socket_wake_ns_same_cpu",
+        "semaphore_wake_ns_other_cpu", "semaphore_adaptive_wake_ns_other_cpu", "eventfd_wake_ns_other_cpu", "pipe_wake_ns_other_cpu", "socket_wake_ns_other_cpu",
+        "release_take_ns_1", "set_wait_any_ns_1", "epoll_wait_any_ns_1", "release_take_ns_8", "set_wait_any_ns_8",
+        "epoll_wait_any_ns_8", "release_take_ns_64", "set_wait_any_ns_64", "epoll_wait_any_ns_64", "release_take_ns_128",
+        "set_wait_any_ns_128", "epoll_wait_any_ns_128", "release_take_ns_1000", "set_wait_any_ns_1000", "epoll_wait_any_ns_1000",
+        "few_wait_any_ns_1", "waitv_wait_any_ns_1", "few_wait_any_ns_8", "waitv_wait_any_ns_8", "few_wait_any_ns_64",
+        "waitv_wait_any_ns_64", "few_wait_any_ns_128", "waitv_wait_any_ns_128")]
     public void A_benchmark_prints_one_object_with_its_figures(string benchmark, params string[] names)
     {
         JsonElement figures = Json("bench", benchmark, "--json");

@@ -149,7 +149,7 @@ internal static class WaitBench
 
         public EpollSet(int count)
         {
-            _epoll = Checked(Sys.EpollCreate());
+            _epoll = Checked(Sys.EpollCreate1(OpenFlags.CloseOnExec));
             _eventFds = new int[count];
             for (int i = 0; i < count; i++)
             {

@@ -192,7 +192,8 @@ public sealed class AsyncWaitTests
     {
         using var segment = Segment.Create(1 << 20);
         SharedSemaphore[] s = Semaphores(segment, 8);
-        using var doomed = point == 0 ? PeerProcess.Start("async-take") : PeerProcess.StartDoomed(point, 1, "async-take");
+        string[] withSet = point == (int)KillPoint.LinkMasked ? [] : ["set"];      // while a set waits too, the links stay
+        using var doomed = point == 0 ? PeerProcess.Start("async-take", withSet) : PeerProcess.StartDoomed(point, 1, "async-take", withSet);
         doomed.Send(segment);
         if (point == 0)
         {

@@ -157,11 +157,22 @@ public sealed unsafe class WaitingKillTests
         }
 
         long taken = 0;
-        for (bool over = false; !over;)
+        long until = Environment.TickCount64 + (long)PeerProcess.Patience.TotalMilliseconds;
+        for (bool exited = false; ;)
         {
-            over = HasExited(doomed) && living.All(HasExited);   // before the look, so that what they released is seen
-            taken += set.WaitAny(TimeSpan.FromMilliseconds(500), out _) == WaitStatus.Acquired ? 1 : 0;
-            over &= s.All(one => one.Count == 0);
+            if (set.WaitAny(TimeSpan.FromMilliseconds(50), out _) == WaitStatus.Acquired)
+            {
+                taken++;
+            }
+            else if (exited && s.All(one => one.Count == 0))
+            {
+                break;
+            }
+            else
+            {
+                exited = HasExited(doomed) && living.All(HasExited);     // then one wait more, for what they released before
+                Assert.True(Environment.TickCount64 < until, $"exited: {exited}, tokens left: {s.Sum(one => one.Count)}");
+            }
         }
 
         Assert.Equal(Killed, doomed.WaitForExit());
