@@ -21,11 +21,11 @@ internal sealed unsafe class PartyTable
     /// <summary>Processes that can have one segment open at the same time.</summary>
     public const int Capacity = 32;
 
-    /// <summary>Longest wait for another process that is clearing away a dead one.</summary>
+    /// <summary>Longest wait for another process that is clearing away a dead one, or adding a part.</summary>
     public static readonly TimeSpan RecoveryPatience = TimeSpan.FromSeconds(2);
 
     internal const long LockBase = 1L << 60;
-    private const long RecoveryLock = LockBase + Capacity;
+    private const long RecoveryLock = LockBase + Capacity, AddingLock = RecoveryLock + 1;
 
     private readonly Lock _lock = new();                         // the kernel's locks do not keep threads of one process apart
     private readonly Segment _segment;
@@ -181,20 +181,17 @@ internal sealed unsafe class PartyTable
         Set(n, PartyState.Active);
     }
 
+    /// <summary>Has one process at a time change the table of parts. The kernel ends the turn of one that dies.</summary>
+    /// <exception cref="SegmentException">AddingBusy.</exception>
+    public void TakeTurnToAdd() => Wait(AddingLock, SegmentError.AddingBusy, "adding a part to the segment");
+
+    /// <summary>Ends it.</summary>
+    public void EndTurnToAdd() => _ = Sys.UnlockByte(_fd, AddingLock);
+
     /// <summary>Under the party's lock, and one recovery of a segment at a time. A process that dies here leaves the rest to the next: every step can be repeated.</summary>
     private void Recover(int n)
     {
-        long until = Environment.TickCount64 + (long)RecoveryPatience.TotalMilliseconds;
-        while (Sys.LockByte(_fd, RecoveryLock) != 0)
-        {
-            if (Environment.TickCount64 > until)
-            {
-                throw new SegmentException(SegmentError.RecoveryBusy, $"Another process has been clearing away a dead one's share of the segment for over {RecoveryPatience.TotalSeconds:0} s: it may be stopped or hostile. Nothing was changed.");
-            }
-
-            Thread.Sleep(1);                                     // held for microseconds, and only after a death
-        }
-
+        Wait(RecoveryLock, SegmentError.RecoveryBusy, "clearing away a dead one's share of the segment");
         try
         {
             _segment.Recover(n);
@@ -202,6 +199,20 @@ internal sealed unsafe class PartyTable
         finally
         {
             _ = Sys.UnlockByte(_fd, RecoveryLock);
+        }
+    }
+
+    private void Wait(long turn, SegmentError error, string deed)
+    {
+        long until = Environment.TickCount64 + (long)RecoveryPatience.TotalMilliseconds;
+        while (Sys.LockByte(_fd, turn) != 0)
+        {
+            if (Environment.TickCount64 > until)
+            {
+                throw new SegmentException(error, $"Another process has been {deed} for over {RecoveryPatience.TotalSeconds:0} s: it may be stopped or hostile. Nothing was changed.");
+            }
+
+            Thread.Sleep(1);                                     // held for microseconds, and rarely
         }
     }
 }

@@ -162,31 +162,48 @@ public sealed unsafe class Segment : IDisposable
     /// <param name="lengthBytes">Its length.</param>
     /// <param name="alignment">A power of two that its offset is a multiple of, <see cref="Part.Alignment"/> at least.</param>
     /// <param name="prepare">Fills it in before others can find it.</param>
-    /// <exception cref="SegmentException">Full.</exception>
+    /// <exception cref="SegmentException">Full; AddingBusy.</exception>
     internal Part Add(PartKind kind, long lengthBytes, long alignment = Part.Alignment, Action<Part>? prepare = null)
     {
         lock (_lock)
         {
-            SegmentHeader header = *Header;
-            long begin = (header.NextOffset + alignment - 1) / alignment * alignment;
-            if (header.PartCount >= SegmentHeader.PartCapacity)
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _parties.TakeTurnToAdd();
+            try
             {
-                throw new SegmentException(SegmentError.Full, $"The segment has {header.PartCount} parts, the most there can be: use another segment.");
+                return AddInTurn(kind, lengthBytes, alignment, prepare);
             }
-
-            if (lengthBytes <= 0 || begin < HeaderBytes || begin > LengthBytes || lengthBytes > LengthBytes - begin)
+            finally
             {
-                throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
+                _parties.EndTurnToAdd();
             }
-
-            int index = (int)header.PartCount;
-            var part = new Part(this, index, kind, begin, lengthBytes);
-            prepare?.Invoke(part);
-            PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
-            Header->NextOffset = begin + lengthBytes;
-            Volatile.Write(ref Header->PartCount, header.PartCount + 1);          // SYNC part-ready: pairs with Find
-            return part;
         }
+    }
+
+    /// <summary>Takes the room first: what one that dies here has written to it is in nobody's part.</summary>
+    private Part AddInTurn(PartKind kind, long lengthBytes, long alignment, Action<Part>? prepare)
+    {
+        SegmentHeader header = *Header;
+        long begin = (header.NextOffset + alignment - 1) / alignment * alignment;
+        if (header.PartCount >= SegmentHeader.PartCapacity)
+        {
+            throw new SegmentException(SegmentError.Full, $"The segment has {header.PartCount} parts, the most there can be: use another segment.");
+        }
+
+        if (lengthBytes <= 0 || begin < HeaderBytes || begin > LengthBytes || lengthBytes > LengthBytes - begin)
+        {
+            throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
+        }
+
+        int index = (int)header.PartCount;
+        var part = new Part(this, index, kind, begin, lengthBytes);
+        Volatile.Write(ref Header->NextOffset, begin + lengthBytes);
+        KillPoints.Reach(KillPoint.PartRoomTaken);
+        prepare?.Invoke(part);
+        PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
+        KillPoints.Reach(KillPoint.PartWritten);
+        Volatile.Write(ref Header->PartCount, header.PartCount + 1);              // SYNC part-ready: pairs with Find
+        return part;
     }
 
     /// <summary>How many parts it has by now.</summary>

@@ -33,6 +33,9 @@ public enum SegmentError
     /// <summary>Another process is giving back what a dead one held, and does not come to an end.</summary>
     RecoveryBusy,
 
+    /// <summary>Another process is adding a part, and does not come to an end.</summary>
+    AddingBusy,
+
     /// <summary>The other side of a transfer has gone, or sent what makes no sense.</summary>
     TransferFailed,
 }

@@ -95,6 +95,12 @@ internal sealed unsafe class SegmentFile : IDisposable
     private static SegmentFile Create(ReadOnlySpan<byte> name, long lengthBytes, PageKind pages)
     {
         long page = pages == PageKind.Huge ? HugePageBytes : SmallPageBytes, length = (lengthBytes + page - 1) / page * page;
+        long available = pages == PageKind.Huge ? long.MaxValue : AvailableMemory.Bytes;          // reserved ones are counted by fallocate itself
+        if (length > available)
+        {
+            throw new SegmentException(SegmentError.NoMemory, $"No memory for a segment of {length} bytes: {available} can be had now (MemAvailable and SwapFree of /proc/meminfo, memory.max of the control group). Make it smaller, or give the container or machine more.");
+        }
+
         uint flags = MemfdFlags.CloseOnExec | MemfdFlags.AllowSealing | (pages == PageKind.Huge ? MemfdFlags.HugeTlb | MemfdFlags.HugePage2MiB : 0);
         int fd = Sys.MemfdCreate(name, flags);
         if (fd < 0)

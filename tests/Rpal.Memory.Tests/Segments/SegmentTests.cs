@@ -206,6 +206,60 @@ public sealed unsafe class SegmentTests
         Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => segment.Add(PartKind.Bytes, 1)).Error);
     }
 
+    [Fact]
+    public void Processes_that_add_parts_at_once_do_not_get_the_same_room()
+    {
+        const int each = 20;
+        using var segment = Segment.Create(Length);
+        using PeerProcess first = PeerProcess.Start("add-parts", $"{each}"), second = PeerProcess.Start("add-parts", $"{each}");
+        first.Send(segment);
+        second.Send(segment);
+        for (int i = 0; i < each; i++)
+        {
+            segment.Add(PartKind.Bytes, 1000, prepare: static part => new Span<byte>(part.Address, 1000).Fill(1));
+        }
+
+        Assert.Equal(0, first.WaitForExit());
+        Assert.Equal(0, second.WaitForExit());
+        Assert.Equal(3 * each, segment.PartCount);
+        AssertApart(segment);
+    }
+
+    [Theory]
+    [InlineData((int)KillPoint.PartRoomTaken)]
+    [InlineData((int)KillPoint.PartWritten)]
+    public void What_a_process_that_was_killed_while_it_added_had_begun_is_in_nobodys_part(int point)
+    {
+        using var segment = Segment.Create(Length);
+        using PeerProcess doomed = PeerProcess.StartDoomed(point, 3, "add-parts", "5");
+        doomed.Send(segment);
+        Assert.NotEqual(0, doomed.WaitForExit());
+        Assert.Equal(2, segment.PartCount);
+        Part part = segment.Add(PartKind.Bytes, 5000);
+        Assert.Equal(2, part.Index);
+        Assert.Equal(-1, new ReadOnlySpan<byte>(part.Address, 5000).IndexOfAnyExcept((byte)0));
+        AssertApart(segment);
+    }
+
+    [Fact]
+    public void More_memory_than_there_is_is_an_error_at_once()
+    {
+        SegmentException e = Assert.Throws<SegmentException>(() => Segment.Create(Segment.MostBytes));
+        Assert.Equal(SegmentError.NoMemory, e.Error);
+        Assert.Contains("MemAvailable", e.Message);
+    }
+
+    private static void AssertApart(Segment segment)
+    {
+        long end = Segment.HeaderBytes;
+        for (int i = 0; i < segment.PartCount; i++)
+        {
+            Part part = segment.Find(i, PartKind.Bytes);
+            Assert.True(part.Offset >= end, $"part {i} at {part.Offset} begins before {end}");
+            end = part.Offset + part.LengthBytes;
+        }
+    }
+
     private static int Fd(Segment segment) => (int)segment.File.DangerousGetHandle();
 
     private static void Refused(SegmentError error, SafeFileHandle file)

@@ -5,10 +5,13 @@ namespace Rpal.MemoryPeer.Roles;
 /// <summary>Segments as the other process sees them.</summary>
 internal static unsafe class SegmentRoles
 {
+    private const int PartBytes = 1000;
+
     public static void Add(Dictionary<string, Func<Peer, int>> roles)
     {
         roles.Add("hold", Hold);
         roles.Add("occupied", Occupied);
+        roles.Add("add-parts", AddParts);
     }
 
     /// <summary>Opens a segment, says where, adds one to its first part's first byte, and stays.</summary>
@@ -18,6 +21,19 @@ internal static unsafe class SegmentRoles
         (*segment.Find(0, PartKind.Bytes).Address)++;
         Peer.Say($"open 0x{(long)segment.Address:x} as {segment.Self.Number}");
         return Peer.Stay();
+    }
+
+    /// <summary>Words: how many. Adds parts of ones.</summary>
+    private static int AddParts(Peer peer)
+    {
+        using Segment segment = peer.Receive(requireSharedAddress: false);
+        Peer.Say("adds");
+        for (int i = 0; i < peer.Number(0); i++)
+        {
+            _ = segment.Add(PartKind.Bytes, PartBytes, prepare: static part => new Span<byte>(part.Address, PartBytes).Fill(1));
+        }
+
+        return 0;
     }
 
     /// <summary>Has something else at all addresses that segments can have, but for a hole.</summary>
