@@ -14,7 +14,7 @@ namespace Rpal.Memory.Parties;
 /// and come again, and no heartbeat, which takes a stopped process for a dead one.</para>
 /// <para>Such locks belong to an open file description, so each party opens the file anew (/proc/self/fd); a descriptor that was passed
 /// shares its sender's. This one is not passed, so that no receiver can keep or release the lock, and not mapped: in a family a mapping outlives its process. A
-    /// forked child that keeps the descriptor keeps the lock.</para>
+/// forked child that keeps the descriptor keeps the lock.</para>
 /// </remarks>
 internal sealed unsafe class PartyTable
 {
