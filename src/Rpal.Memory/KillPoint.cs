@@ -57,7 +57,7 @@ internal enum KillPoint
     /// <summary>From another CPU's lane on the way to the common list.</summary>
     PoolRaided = 15,
 
-    // Owned buffers: 21 to 39.
+    // Owned buffers: 21 to 35.
     BufferSeatClaimed = 21,
     BufferReadTaken = 22,
     BufferReadReleased = 23,
@@ -72,6 +72,14 @@ internal enum KillPoint
     BufferGuardOpened = 32,
     BufferGuardClosed = 33,
     BufferHalfWritten = 34,                                      // reached by the tests' writers
+
+    // Segments: 36 to 39.
+
+    /// <summary>Room for a part is taken, nothing written.</summary>
+    PartRoomTaken = 36,
+
+    /// <summary>A part and its entry are written, and not counted.</summary>
+    PartWritten = 37,
 
     // Semaphores: 41 to 59.
 

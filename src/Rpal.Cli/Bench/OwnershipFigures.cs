@@ -11,7 +11,7 @@ internal static class OwnershipFigures
     /// <summary>Sizes by the name that figures have.</summary>
     public static readonly (string Name, int Bytes)[] Sizes = [("4KiB", 4 << 10), ("64KiB", 64 << 10), ("512KiB", 512 << 10), ("4MiB", 4 << 20)];
 
-    public const string Description = "fill, hand over and read 4 KiB to 4 MiB: a fresh sealed memfd each time, a Unix socket, and owned buffers at each level";
+    public const string Description = "fill, hand over and read 4 KiB to 4 MiB: a fresh sealed memfd each time, a Unix socket, plain shared memory (the floor), and owned buffers at each level";
 
     public static async Task<JsonObject> Run(Action<double> progress)
     {
@@ -26,7 +26,7 @@ internal static class OwnershipFigures
         return Shaped(result ?? throw new BenchFailedException("The writing process gave no result; its errors are above."));
     }
 
-    /// <summary>The nanoseconds of each row, then the ratios of the classic way to it.</summary>
+    /// <summary>The nanoseconds of each row, what of them is ownership's own (checked less plain), then the ratios of the classic way to each.</summary>
     private static JsonObject Shaped(JsonObject ns)
     {
         var shaped = new JsonObject { ["writer_cpu"] = BenchFigures.FirstCpu, ["reader_cpu"] = BenchFigures.LastCpu };
@@ -41,11 +41,13 @@ internal static class OwnershipFigures
             ];
             shaped[$"classic_{size}_ns"] = Math.Round(classic);
             shaped[$"socket_{size}_ns"] = Math.Round(socket);
+            shaped[$"plain_{size}_ns"] = Math.Round(Ns(OwnershipMethod.Plain));
             foreach ((string name, OwnershipMethod method) in rows.Where(r => ns[Key(r.Method)] is not null))
             {
                 shaped[$"{name}_{size}_ns"] = Math.Round(Ns(method));
             }
 
+            shaped[$"ownership_{size}_ns"] = Math.Round(Ns(OwnershipMethod.Checked) - Ns(OwnershipMethod.Plain));
             shaped[$"classic_to_socket_{size}"] = Math.Round(classic / socket, 2);
             foreach ((string name, OwnershipMethod method) in rows.Where(r => ns[Key(r.Method)] is not null))
             {

@@ -9,6 +9,9 @@ internal enum OwnershipMethod
     /// <summary>Fill, write(2) into a stream socket, read(2), read.</summary>
     Socket,
 
+    /// <summary>The floor: fill, one word that says so; read, one word that says so. The same memory as <see cref="Checked"/>, nobody owns it.</summary>
+    Plain,
+
     /// <summary>An owned buffer, write lease, fill, hand over; accept, read, hand back.</summary>
     Checked,
 

@@ -21,6 +21,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
     private readonly bool _sameCpu;
     private readonly Segment _segment;
     private readonly Dictionary<(OwnershipMethod, int), OwnedBuffer> _buffers = [];
+    private readonly nint[] _plain = new nint[OwnershipFigures.Sizes.Length];
     private readonly byte* _copy;
     private ulong _round;
     private uint _order;
@@ -38,6 +39,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
                 _buffers[(method, size)] = OwnedBuffer.Open(segment, ++part);
             }
 
+            _plain[size] = (nint)segment.Find(_buffers[(OwnershipMethod.Checked, size)].PartIndex, PartKind.OwnedBuffer).Address;
             _buffers[(OwnershipMethod.CheckedLocks, size)] = _buffers[(OwnershipMethod.Checked, size)];
         }
     }
@@ -80,6 +82,16 @@ internal sealed unsafe class OwnershipSide : IDisposable
                 {
                     Fill(new Span<byte>(_copy, bytes));
                     SendCopy(bytes);
+                    AwaitReceived();
+                    Took(i);
+                }
+
+                break;
+            case OwnershipMethod.Plain:
+                for (int i = 0; i < rounds; i++)
+                {
+                    Fill(new Span<byte>((void*)_plain[size], bytes));
+                    Volatile.Write(ref _control->Sent, _round + 1);
                     AwaitReceived();
                     Took(i);
                 }
@@ -156,11 +168,12 @@ internal sealed unsafe class OwnershipSide : IDisposable
                     ReceiveCopy(bytes);
                     Take(new ReadOnlySpan<byte>(_copy, bytes));
                     break;
+                case OwnershipMethod.Plain:
+                    AwaitSent();
+                    Take(new ReadOnlySpan<byte>((void*)_plain[size], bytes));
+                    break;
                 case OwnershipMethod.CheckedLocks:
-                    for (Wait wait = new(this); Volatile.Read(ref _control->Sent) != _round + 1; wait.Turn())
-                    {
-                    }
-
+                    AwaitSent();
                     Require(buffer!.TryLockRead(out ReadLease read));
                     Take(read.Bytes);
                     read.Unlock();
@@ -173,6 +186,13 @@ internal sealed unsafe class OwnershipSide : IDisposable
             }
 
             Volatile.Write(ref _control->Received, ++_round);
+        }
+    }
+
+    private void AwaitSent()
+    {
+        for (Wait wait = new(this); Volatile.Read(ref _control->Sent) != _round + 1; wait.Turn())
+        {
         }
     }
 

@@ -198,8 +198,10 @@ public sealed unsafe class Segment : IDisposable
         int index = (int)header.PartCount;
         var part = new Part(this, index, kind, begin, lengthBytes);
         Volatile.Write(ref Header->NextOffset, begin + lengthBytes);              // first: who dies now leaves a gap, not bytes of two parts
+        KillPoints.Reach(KillPoint.PartRoomTaken);
         prepare?.Invoke(part);
         PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
+        KillPoints.Reach(KillPoint.PartWritten);
         Volatile.Write(ref Header->PartCount, header.PartCount + 1);              // SYNC part-ready: pairs with Find
         _used = [.. _used, part];
         return part;

@@ -103,6 +103,11 @@ internal sealed unsafe class SegmentFile : IDisposable
     private static SegmentFile Create(ReadOnlySpan<byte> name, long lengthBytes, PageKind pages)
     {
         long page = pages == PageKind.Huge ? HugePageBytes : SmallPageBytes, length = (lengthBytes + page - 1) / page * page;
+        if (pages != PageKind.Huge && MemoryRoom.OfProcess.Look(out string source) is var room && length > room)          // reserved ones are counted by fallocate itself
+        {
+            throw new SegmentException(SegmentError.NoMemory, $"No memory for a segment of {length} bytes: {source} has room for {room}. Make it smaller, or give the container or machine more.");
+        }
+
         uint flags = MemfdFlags.CloseOnExec | MemfdFlags.AllowSealing | (pages == PageKind.Huge ? MemfdFlags.HugeTlb | MemfdFlags.HugePage2MiB : 0);
         int fd = Sys.MemfdCreate(name, flags);
         if (fd < 0)
@@ -111,12 +116,6 @@ internal sealed unsafe class SegmentFile : IDisposable
         }
 
         var file = new SegmentFile(fd, length, pages);
-        if (pages != PageKind.Huge && MemoryRoom.OfProcess.Look(out string source) is var room && length > room)
-        {
-            file.Dispose();
-            throw new SegmentException(SegmentError.NoMemory, $"No memory for a segment of {length} bytes: {source} has room for {room}. Make it smaller, or give the container or machine more.");
-        }
-
         int r = Sys.Ftruncate(fd, length);
         string call = "ftruncate";
         if (r >= 0)

@@ -15,7 +15,7 @@ namespace Rpal.Memory.Segments;
 ///   32 id u64               random: tells two segments apart
 ///   40 partCount u32        SYNC part-ready: released after the entry; pairs with Segment.Find
 ///   44 recoveries u32       dead parties that were cleared away
-///   48 nextOffset u64       first byte that no part has
+///   48 nextOffset u64       first byte that no part has, nor one that is being added
 ///   56 zero
 ///   64 parts                64 of 32 bytes, see PartEntry
 /// 2112 parties              32 of 64 bytes, see PartyEntry

@@ -80,8 +80,7 @@ public sealed unsafe class SegmentTests
         one.WaitFor("added");
         other.WaitFor("added");
         Assert.Equal(1 + 3 * each, segment.PartCount);
-        Part[] parts = [.. Enumerable.Range(0, segment.PartCount).Select(i => segment.Find(i, PartKind.Bytes)).OrderBy(p => p.Offset)];
-        Assert.All(parts.Zip(parts.Skip(1)), two => Assert.True(two.First.Offset + two.First.LengthBytes <= two.Second.Offset));
+        AssertApart(segment);
     }
 
     [Fact]
@@ -269,6 +268,28 @@ public sealed unsafe class SegmentTests
         Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => segment.Add(PartKind.Bytes, room + 1)).Error);
         segment.Add(PartKind.Bytes, room);
         Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => segment.Add(PartKind.Bytes, 1)).Error);
+    }
+
+    [Theory]
+    [InlineData((int)KillPoint.PartRoomTaken)]
+    [InlineData((int)KillPoint.PartWritten)]
+    public void What_a_process_that_was_killed_while_it_added_had_begun_is_in_nobodys_part(int point)
+    {
+        using var segment = Segment.Create(Length);
+        using PeerProcess doomed = PeerProcess.StartDoomed(point, 3, "fill-parts", "5");
+        doomed.Send(segment);
+        Assert.NotEqual(0, doomed.WaitForExit());
+        Assert.Equal(2, segment.PartCount);
+        Part part = segment.Add(PartKind.Bytes, 5000);
+        Assert.Equal(2, part.Index);
+        Assert.Equal(-1, new ReadOnlySpan<byte>(part.Address, 5000).IndexOfAnyExcept((byte)0));
+        AssertApart(segment);
+    }
+
+    private static void AssertApart(Segment segment)
+    {
+        Part[] parts = [.. Enumerable.Range(0, segment.PartCount).Select(i => segment.Find(i, PartKind.Bytes)).OrderBy(p => p.Offset)];
+        Assert.All(parts.Zip(parts.Skip(1)), two => Assert.True(two.First.Offset + two.First.LengthBytes <= two.Second.Offset));
     }
 
     private static int Fd(Segment segment) => (int)segment.File.DangerousGetHandle();

@@ -5,11 +5,14 @@ namespace Rpal.MemoryPeer.Roles;
 /// <summary>Segments as the other process sees them.</summary>
 internal static unsafe class SegmentRoles
 {
+    private const int PartBytes = 1000;
+
     public static void Add(Dictionary<string, Func<Peer, int>> roles)
     {
         roles.Add("hold", Hold);
         roles.Add("occupied", Occupied);
         roles.Add("add-parts", AddParts);
+        roles.Add("fill-parts", FillParts);
         roles.Add("segment-hostile", Hostile);
     }
 
@@ -68,6 +71,19 @@ internal static unsafe class SegmentRoles
 
             Thread.SpinWait(random.Next(8) == 0 ? random.Next(5_000) : 0);         // the test puts the truth back: it is to see mixtures
         }
+    }
+
+    /// <summary>Words: how many. Adds parts of ones.</summary>
+    private static int FillParts(Peer peer)
+    {
+        using Segment segment = peer.Receive(requireSharedAddress: false);
+        Peer.Say("adds");
+        for (int i = 0; i < peer.Number(0); i++)
+        {
+            _ = segment.Add(PartKind.Bytes, PartBytes, prepare: static part => new Span<byte>(part.Address, PartBytes).Fill(1));
+        }
+
+        return 0;
     }
 
     /// <summary>Has something else at all addresses that segments can have, but for a hole.</summary>
