@@ -48,6 +48,7 @@ internal static class OwnershipFigures
             }
 
             shaped[$"ownership_{size}_ns"] = Math.Round(Ns(OwnershipMethod.Checked) - Ns(OwnershipMethod.Plain));
+            shaped[$"classic_to_plain_{size}"] = Math.Round(classic / Ns(OwnershipMethod.Plain), 2);          // the most that any ownership can reach here
             shaped[$"classic_to_socket_{size}"] = Math.Round(classic / socket, 2);
             foreach ((string name, OwnershipMethod method) in rows.Where(r => ns[Key(r.Method)] is not null))
             {
