@@ -1,4 +1,5 @@
 using System.Numerics;
+using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Buffers;
 
@@ -41,6 +42,16 @@ internal sealed unsafe partial class BufferLock
                 _ = Interlocked.CompareExchange(ref header->Seats[seat], 0, owner);
                 Wake();
             }
+        }
+    }
+
+    /// <summary>Frees what is on its way to a process that is gone, and whose number another has: that one does not pick it up. Whoever handed it over has died as well, or it would take it back.</summary>
+    public void FreeStray(Func<int, uint> generationOf)
+    {
+        LockWord word = Word;
+        if (word.IsSane && word.IsOnItsWay && !word.IsHandedTo(new Party(word.Writer, generationOf(word.Writer))) && Exchange(word, word.Freed(word.IsTorn)))
+        {
+            Wake();
         }
     }
 

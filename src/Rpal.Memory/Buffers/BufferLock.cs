@@ -1,5 +1,5 @@
-using System.Numerics;
-using Rpal.Linux;
+using System.Runtime.CompilerServices;
+using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Buffers;
 
@@ -22,8 +22,9 @@ internal enum LeaseKind
 
 /// <summary>A buffer's lock, as one party uses it: each step leaves a word or a seat that names the party. Shared words are read once and checked.</summary>
 /// <param name="header">In shared memory.</param>
-/// <param name="party">This process.</param>
-internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
+/// <param name="self">This process.</param>
+/// <param name="gate">1 while one of this process's threads picks the buffer up; one for all that use it here.</param>
+internal sealed unsafe partial class BufferLock(BufferHeader* header, Party self, StrongBox<int> gate)
 {
     /// <summary>Most times that others may change the word between our look at it and our exchange.</summary>
     public const int ContentionLimit = 1000;
@@ -77,7 +78,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
     }
 
     /// <summary>Makes the write lease another party's.</summary>
-    public BufferStatus HandOver(in Take take, int to)
+    public BufferStatus HandOver(in Take take, Party to)
     {
         KillPoints.Reach(KillPoint.BufferHandingOver);
         if (!TryLeave(take.Word, take.Word.HandedTo(to)))        // SYNC buffer-content: released
@@ -91,7 +92,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
     }
 
     /// <summary>Takes back what was handed over, if nobody has picked it up or cleared it away.</summary>
-    public bool TakeBack(in Take take, int to) => Exchange(take.Word.HandedTo(to), take.Word);
+    public bool TakeBack(in Take take, Party to) => Exchange(take.Word.HandedTo(to), take.Word);
 
     private BufferStatus TryWrite(out Take take)
     {
@@ -109,7 +110,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
                 return word.Writer >= 0 ? BufferStatus.HeldByWriter : BufferStatus.HeldByReaders;
             }
 
-            LockWord taken = word.TakenBy(party, CallingThread.Id);
+            LockWord taken = word.TakenBy(self.Number, CallingThread.Id);
             if (Exchange(word, taken))                           // SYNC buffer-content: acquired
             {
                 KillPoints.Reach(KillPoint.BufferWriteTaken);
@@ -130,13 +131,21 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
             return Corrupted();
         }
 
-        if (!word.IsHandedTo(party))
+        if (!word.IsHandedTo(self) || Interlocked.Exchange(ref gate.Value, 1) != 0)
         {
-            return BufferStatus.NotHandedOver;
+            return BufferStatus.NotHandedOver;                   // or another of our threads is picking it up
         }
 
-        LockWord taken = word.AcceptedBy(party, CallingThread.Id);
-        if (!Exchange(word, taken))                              // SYNC buffer-content: acquired
+        // What is on its way to a party that lives is changed by nobody but that party, and of its threads by the one in the gate. So a store is enough, and the content is read while it goes out.
+        bool isOurs = Word == word;
+        LockWord taken = word.AcceptedBy(self.Number, CallingThread.Id);
+        if (isOurs)
+        {
+            Volatile.Write(ref header->Word, taken.Value);       // SYNC buffer-content: acquired, by the look
+        }
+
+        Volatile.Write(ref gate.Value, 0);
+        if (!isOurs)
         {
             return BufferStatus.NotHandedOver;
         }
@@ -180,7 +189,7 @@ internal sealed unsafe partial class BufferLock(BufferHeader* header, int party)
         return status == BufferStatus.Taken ? BufferStatus.HeldByReaders : status;
     }
 
-    private ulong NextOwner() => ReaderSeat.Of(party, CallingThread.Id, CallingThread.NextSerial());
+    private ulong NextOwner() => ReaderSeat.Of(self.Number, CallingThread.Id, CallingThread.NextSerial());
 
     private BufferStatus CanRead(LockWord word, bool alone) =>
         !word.IsSane ? Corrupted()

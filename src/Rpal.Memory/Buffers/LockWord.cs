@@ -1,14 +1,15 @@
 using System.Numerics;
+using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Buffers;
 
 /// <summary>Who has a buffer, in 64 bits: one compare-and-exchange takes it or gives it back, and whoever finds it knows whom to ask for.</summary>
 /// <remarks><code>
-///  0..23 readers    a bit per seat
+///  0..23 readers    a bit per seat; or, handed over, the generation of the party it was handed to
 /// 24     torn       a writer died inside, and none has completed since
 /// 25     exclusive  the one reader reads alone
 /// 26..31 writer     party + 1; 0 none
-/// 32..53 thread     the writer's; 0 with a writer: handed over to it and not yet picked up
+/// 32..53 thread     the writer's; 0 with a writer: handed over to it and not yet picked up. Another process with that party's number has another generation: it is not its
 /// 54..63 version    counts write leases
 ///
 ///   Free ──readers──► Read, ReadAlone ──last one gives back──► Free
@@ -25,7 +26,7 @@ internal readonly record struct LockWord(ulong Value)
     private const int WriterShift = 26, ThreadShift = 32, VersionShift = 54;
     private const ulong WriterMask = 0x3Ful << WriterShift, ThreadMask = 0x3F_FFFFul << ThreadShift, VersionMask = 0x3FFul << VersionShift;
 
-    public uint Readers => (uint)(Value & ReaderMask);
+    public uint Readers => Writer < 0 ? (uint)(Value & ReaderMask) : 0;
 
     public int ReaderCount => BitOperations.PopCount(Readers);
 
@@ -42,24 +43,27 @@ internal readonly record struct LockWord(ulong Value)
 
     public bool IsFree => (Value & (ReaderMask | ExclusiveBit | WriterMask | ThreadMask)) == 0;
 
-    public bool IsHandedTo(int party) => Writer == party && WriterThread == 0;
+    /// <summary>Handed over, and not yet picked up.</summary>
+    public bool IsOnItsWay => Writer >= 0 && WriterThread == 0;
+
+    public bool IsHandedTo(Party party) => IsOnItsWay && Writer == party.Number && (Value & ReaderMask) == (party.Generation & ReaderMask);
 
     /// <summary>Whether parties that keep the rules can have written it.</summary>
     public bool IsSane => (Value & WriterMask) == 0
         ? (Value & ThreadMask) == 0 && (!IsExclusive || ReaderCount == 1)
-        : Writer < Parties.PartyTable.Capacity && (Value & (ReaderMask | ExclusiveBit)) == 0;
+        : Writer < PartyTable.Capacity && !IsExclusive && (IsOnItsWay || (Value & ReaderMask) == 0);
 
     public LockWord WithReader(int seat, bool exclusive) => new(Value | 1ul << seat | (exclusive ? ExclusiveBit : 0));
 
     /// <summary>Without the reader of a seat; an exclusive one was the only one.</summary>
     public LockWord WithoutReader(int seat) => new(Value & ~(1ul << seat | ExclusiveBit));
 
-    public bool HasReader(int seat) => (Value & 1ul << seat) != 0;
+    public bool HasReader(int seat) => (Readers & 1u << seat) != 0;
 
     public LockWord TakenBy(int party, uint thread) => new(unchecked(Owned(party, thread).Value + (1ul << VersionShift)));
 
     /// <summary>The same lease, of another; complete, so not torn.</summary>
-    public LockWord HandedTo(int party) => new(Owned(party, 0).Value & ~TornBit);
+    public LockWord HandedTo(Party party) => new(Owned(party.Number, 0).Value & ~TornBit | party.Generation & ReaderMask);
 
     public LockWord AcceptedBy(int party, uint thread) => Owned(party, thread);
 

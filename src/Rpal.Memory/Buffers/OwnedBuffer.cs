@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using Rpal.Memory.Buffers.Guards;
 using Rpal.Memory.Parties;
 using Rpal.Memory.Segments;
@@ -40,7 +41,7 @@ public sealed unsafe class OwnedBuffer
     private OwnedBuffer(Part part, BufferHeader* header, in BufferHeader read)
     {
         (_part, LengthBytes) = (part, (int)read.LengthBytes);
-        _lock = new BufferLock(header, part.Segment.Self.Number);
+        _lock = new BufferLock(header, part.Segment.Self, part.Segment.GateOf(part));
         _guard = (BufferLevel)read.Level == BufferLevel.Checked ? null : Guarding.For(part, read, &header->Word);
         Level = _guard is null ? BufferLevel.Checked : _guard is KeyGuard ? BufferLevel.GuardedByKeys : BufferLevel.Guarded;
         _look = LookForDead;
@@ -192,7 +193,7 @@ public sealed unsafe class OwnedBuffer
         BufferHeader* header = TryHeaderOf(part);
         if (header is not null && Volatile.Read(ref header->Magic) == BufferHeader.ExpectedMagic)
         {
-            new BufferLock(header, part.Segment.Self.Number).Recover(deadParty);
+            new BufferLock(header, part.Segment.Self, new StrongBox<int>()).Recover(deadParty);
         }
     }
 
@@ -218,10 +219,10 @@ public sealed unsafe class OwnedBuffer
             return BufferStatus.PeerGone;
         }
 
-        BufferStatus status = _lock.HandOver(take, to.Number);
+        BufferStatus status = _lock.HandOver(take, to);
 
         // It may have left or been cleared away before its name stood in the word: then nobody would clear it away for that.
-        if (status == BufferStatus.HandedOver && !parties.IsEntered(to) && _lock.TakeBack(take, to.Number))
+        if (status == BufferStatus.HandedOver && !parties.IsEntered(to) && _lock.TakeBack(take, to))
         {
             return BufferStatus.PeerGone;
         }
@@ -268,6 +269,7 @@ public sealed unsafe class OwnedBuffer
         if (word.Writer >= 0)
         {
             ClearAway(parties, word.Writer);
+            _lock.FreeStray(parties.GenerationOf);
             return;
         }
 

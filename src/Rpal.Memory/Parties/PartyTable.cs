@@ -88,6 +88,9 @@ internal sealed unsafe class PartyTable
     /// <summary>Whether it is still this very party, and not another that has its number by now.</summary>
     public bool IsAlive(Party party) => IsAlive(party.Number) && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
 
+    /// <summary>Which of the processes that had a number it is, or was last.</summary>
+    public uint GenerationOf(int number) => Volatile.Read(ref Entries[number].Generation);
+
     /// <summary>Whether it has not left, as the table says: no system call, and a party that died is still there until it is cleared away.</summary>
     public bool IsEntered(Party party) => (uint)party.Number < Capacity && StateOf(party.Number) == PartyState.Active && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
@@ -22,6 +23,7 @@ public sealed unsafe class Segment : IDisposable
     private readonly SafeFileHandle _file;
     private readonly PartyTable _parties;
     private readonly Lock _lock = new();
+    private readonly StrongBox<int>[] _gates = [.. Enumerable.Range(0, SegmentHeader.PartCapacity).Select(_ => new StrongBox<int>())];
     private Part[] _used = [];      // by this process; replaced as a whole
     private bool _disposed;
 
@@ -223,6 +225,9 @@ public sealed unsafe class Segment : IDisposable
 
         return first;
     }
+
+    /// <summary>A word of this process alone for each part, 0 at first: for what its threads do one at a time.</summary>
+    internal StrongBox<int> GateOf(Part part) => _gates[part.Index];
 
     /// <summary>How many parts it has by now.</summary>
     public int PartCount => (int)Math.Min(Volatile.Read(ref Header->PartCount), SegmentHeader.PartCapacity);     // SYNC part-ready: pairs with Add

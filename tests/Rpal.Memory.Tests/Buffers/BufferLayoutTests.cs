@@ -6,6 +6,7 @@ using Rpal.Gcc;
 using Rpal.Linux;
 using Rpal.Memory.Buffers;
 using Rpal.Memory.Buffers.Guards;
+using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Tests.Buffers;
 
@@ -60,7 +61,10 @@ public sealed class BufferLayoutTests
     {
         LockWord word = new LockWord(0).TakenBy(31, 0x3F_FFFF);
         Assert.Equal((31, 0x3F_FFFF, 1, 0u, false, false), (word.Writer, word.WriterThread, word.Version, word.Readers, word.IsTorn, word.IsExclusive));
-        Assert.Equal((31, 0, false), (word.HandedTo(31).Writer, word.HandedTo(31).WriterThread, word.HandedTo(31).IsTorn));
+        LockWord handed = word.HandedTo(new Party(31, 0xFEDC_BA98));
+        Assert.Equal((31, 0, 0u, false, true, true), (handed.Writer, handed.WriterThread, handed.Readers, handed.IsTorn, handed.IsSane, handed.IsOnItsWay));
+        Assert.True(handed.IsHandedTo(new Party(31, 0xFEDC_BA98)) && !handed.IsHandedTo(new Party(31, 0xFEDC_BA99)) && !handed.IsHandedTo(new Party(30, 0xFEDC_BA98)));
+        Assert.Equal(word, handed.AcceptedBy(31, 0x3F_FFFF));
         LockWord free = word.Freed(torn: true);
         Assert.True(free.IsFree && free.IsTorn && free.IsSane && free.Version == 1);
         for (int i = 1; i < 1024; i++)

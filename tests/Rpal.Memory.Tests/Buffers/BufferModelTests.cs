@@ -110,7 +110,7 @@ public sealed class BufferModelTests
 
                     break;
                 case Step.HandOver when _writer == party && !_inTransit:
-                    Assert.Equal(BufferStatus.HandedOver, mine.HandOver(_write, other));
+                    Assert.Equal(BufferStatus.HandedOver, mine.HandOver(_write, _segments[other].Self));
                     (_writer, _inTransit, _torn) = (other, true, false);
                     Assert.Equal(BufferStatus.Corrupt, mine.ReleaseWrite(_write, true));
                     break;

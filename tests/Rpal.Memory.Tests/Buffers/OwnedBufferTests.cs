@@ -187,6 +187,60 @@ public sealed class OwnedBufferTests
     }
 
     [Fact]
+    public void What_is_on_its_way_to_a_process_whose_number_another_has_is_not_that_ones_and_not_lost()
+    {
+        using var segment = Segment.Create(1 << 20);
+        using var other = Segment.Open(segment.File);
+        OwnedBuffer mine = OwnedBuffer.Create(segment, Length), theirs = OwnedBuffer.Open(other, mine.PartIndex);
+        Assert.Equal(BufferStatus.Taken, mine.Lock.Try(LeaseKind.Write, out Take take));
+        Assert.Equal(BufferStatus.HandedOver, mine.Lock.HandOver(take, other.Self with { Generation = other.Self.Generation - 1 }));       // and then the one that gave it died
+        Assert.Equal(BufferStatus.NotHandedOver, theirs.TryAccept(out _));
+        Assert.Equal(BufferStatus.Taken, theirs.LockWrite(PeerProcess.Patience, out WriteLease write));
+        Assert.False(write.IsTorn);
+        write.Dispose();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Of_a_processs_threads_one_picks_up_what_was_handed_over(bool twoHandles)
+    {
+        const int rounds = 20_000;
+        using var segment = Segment.Create(1 << 20);
+        using var other = Segment.Open(segment.File);
+        OwnedBuffer mine = OwnedBuffer.Create(segment, Length), first = OwnedBuffer.Open(other, mine.PartIndex), second = twoHandles ? OwnedBuffer.Open(other, mine.PartIndex) : first;
+        int holders = 0, taken = 0;
+        bool together = false;
+        TestThread[] threads = [.. new[] { first, second, first }.Select(b => TestThread.Start(() => PickUp(b)))];
+        for (int i = 0; i < rounds; i++)
+        {
+            Assert.Equal(BufferStatus.Taken, mine.LockWrite(PeerProcess.Patience, out WriteLease lease));
+            lease.HandOver(other.Self);
+        }
+
+        Assert.Equal(BufferStatus.Taken, mine.LockWrite(PeerProcess.Patience, out WriteLease last));
+        Volatile.Write(ref taken, rounds + 1);
+        last.Dispose();
+        Array.ForEach(threads, t => t.Join());
+        Assert.False(together);
+        Assert.Equal(0, first.CorruptCount + second.CorruptCount + mine.CorruptCount);
+
+        void PickUp(OwnedBuffer buffer)
+        {
+            while (Volatile.Read(ref taken) < rounds)
+            {
+                if (buffer.TryAccept(out WriteLease lease) == BufferStatus.Taken)
+                {
+                    together |= Interlocked.Increment(ref holders) != 1;
+                    Interlocked.Increment(ref taken);
+                    Interlocked.Decrement(ref holders);
+                    lease.Unlock();
+                }
+            }
+        }
+    }
+
+    [Fact]
     public void Handing_over_and_back_loses_no_wake_up()
     {
         using var segment = Segment.Create(1 << 20);
