@@ -153,11 +153,11 @@ public sealed class BlockChain : IDisposable
         }
 
         var taken = new BlockChain(pool, reference.LengthBytes);
-        BlockStatus status = pool.Accept(reference.First, reference.Sequence, out Block first);
+        BlockStatus status = pool.Accept(reference.First, reference.Sequence, null, out Block first, out int giver);
         if (status == BlockStatus.Done)
         {
             (shape.Lists > 0 ? taken._lists : taken._data).Add(first);
-            status = taken.AcceptLists(shape);
+            status = taken.AcceptLists(shape, giver);
         }
 
         if (status != BlockStatus.Done)
@@ -171,7 +171,7 @@ public sealed class BlockChain : IDisposable
     }
 
     /// <summary>At most <see cref="ChainShape.Data"/> + <see cref="ChainShape.Lists"/> entries, whatever stands in them.</summary>
-    private BlockStatus AcceptLists(ChainShape shape)
+    private BlockStatus AcceptLists(ChainShape shape, int giver)
     {
         for (int list = 0; list < shape.Lists; list++)
         {
@@ -179,7 +179,7 @@ public sealed class BlockChain : IDisposable
             for (int i = 0; i < shape.EntriesOf(list); i++)
             {
                 bool chainsOn = list < shape.Lists - 1 && i == shape.EntriesPerList - 1;
-                BlockStatus status = TakeOne(Volatile.Read(ref entries[i]), chainsOn);
+                BlockStatus status = TakeOne(Volatile.Read(ref entries[i]), chainsOn, giver);
                 if (status != BlockStatus.Done)
                 {
                     return status;
@@ -190,9 +190,10 @@ public sealed class BlockChain : IDisposable
         return BlockStatus.Done;
     }
 
-    private BlockStatus TakeOne(uint index, bool isList)
+    /// <summary>Only what the same process has offered: a list must not collect others' messages.</summary>
+    private BlockStatus TakeOne(uint index, bool isList, int giver)
     {
-        BlockStatus status = _pool.Accept(index, null, out Block block);
+        BlockStatus status = _pool.Accept(index, null, giver, out Block block, out _);
         if (status == BlockStatus.Done)
         {
             (isList ? _lists : _data).Add(block);

@@ -34,7 +34,7 @@ public sealed unsafe partial class BlockPool
     public BlockStatus TryAcceptBlock(BlockReference reference, out Block block)
     {
         block = default;
-        return reference.LengthBytes < 0 || reference.LengthBytes > BlockBytes ? BlockStatus.TooLong : Accept(reference.First, reference.Sequence, out block);
+        return reference.LengthBytes < 0 || reference.LengthBytes > BlockBytes ? BlockStatus.TooLong : Accept(reference.First, reference.Sequence, null, out block, out _);
     }
 
     /// <summary>Takes what was offered to this process: all its blocks, each checked, or none: if one is wrong, those taken so far are freed.</summary>
@@ -52,7 +52,7 @@ public sealed unsafe partial class BlockPool
     /// <returns>How many blocks.</returns>
     public int FreeOrphans(Party from)
     {
-        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        _segment.ThrowIfClosed();
         int freed = 0;
         for (uint i = 0; i < _m.Count; i++)
         {
@@ -92,18 +92,20 @@ public sealed unsafe partial class BlockPool
 
     /// <param name="index">As read from shared memory.</param>
     /// <param name="sequence">Which life; null: any, its lists say so.</param>
+    /// <param name="giver">Who must have offered it; null: anybody.</param>
     /// <param name="block">This process's.</param>
-    internal BlockStatus Accept(uint index, uint? sequence, out Block block)
+    /// <param name="by">Who has offered it.</param>
+    internal BlockStatus Accept(uint index, uint? sequence, int? giver, out Block block, out int by)
     {
-        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
-        block = default;
+        _segment.ThrowIfClosed();
+        (block, by) = (default, -1);
         if (index >= _m.Count)
         {
             return _m.Refuse(BlockStatus.OutOfRange);
         }
 
         BlockWord word = _m.Word(index);
-        if (word.State is not (BlockState.Offered or BlockState.Orphaned) || !IsForSelf(word) || (sequence ?? word.Sequence) != word.Sequence)
+        if (word.State is not (BlockState.Offered or BlockState.Orphaned) || !IsForSelf(word) || (sequence ?? word.Sequence) != word.Sequence || (giver ?? word.Giver) != word.Giver)
         {
             return _m.Refuse(WhyNot(word));
         }
@@ -113,14 +115,14 @@ public sealed unsafe partial class BlockPool
         {
             // Orphaned a moment ago, taken back, or taken by another thread: the second look decides.
             word = _m.Word(index);
-            if (word.State != BlockState.Orphaned || !IsForSelf(word) || word.Sequence != mine.Sequence || !_m.TryChange(index, word, mine))
+            if (word.State != BlockState.Orphaned || !IsForSelf(word) || (giver ?? word.Giver) != word.Giver || word.Sequence != mine.Sequence || !_m.TryChange(index, word, mine))
             {
                 return _m.Refuse(WhyNot(word));
             }
         }
 
         KillPoints.Reach(KillPoint.PoolAccepted);
-        block = new Block((int)index, word.Sequence);
+        (block, by) = (new Block((int)index, word.Sequence), word.Giver);
         return BlockStatus.Done;
     }
 

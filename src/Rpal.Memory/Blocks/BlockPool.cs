@@ -144,7 +144,7 @@ public sealed unsafe partial class BlockPool
     /// <summary>Counts by all processes since the pool was made, and its free blocks now. Figures of a pool in use are not of one instant.</summary>
     public BlockPoolStatistics GetStatistics()
     {
-        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        _segment.ThrowIfClosed();
         int free = 0;
         long allocations = 0;
         for (uint i = 0; i < _m.Count; i++)
@@ -171,7 +171,7 @@ public sealed unsafe partial class BlockPool
 
     private BlockStatus TryClaim(out Block block)
     {
-        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        _segment.ThrowIfClosed();
         block = default;
         for (int attempt = 0; attempt < LostClaimsLimit; attempt++)
         {
@@ -200,7 +200,7 @@ public sealed unsafe partial class BlockPool
     /// <summary>Whether this process may use a block, and its word.</summary>
     private BlockStatus Check(Block block, out BlockWord word)
     {
-        ObjectDisposedException.ThrowIf(_segment.Address == null, _segment);
+        _segment.ThrowIfClosed();
         word = default;
         if ((uint)block.Index >= _m.Count)
         {

@@ -10,12 +10,12 @@ internal sealed unsafe partial class BufferLock
     /// <summary>Most turns of spinning before a sleep; a turn is a PAUSE, some 20 to 60 ns.</summary>
     public const int SpinTurnsLimit = 64;
 
-    /// <summary>Fewest turns where there is another CPU: enough to notice that spinning pays again.</summary>
+    /// <summary>Fewest turns where spinning is allowed at all (<see cref="Waiting.SpinAllowance"/>): enough to notice that it pays again.</summary>
     public const int SpinTurnsLeast = 4;
 
     private const uint SomebodyWaits = 1;
 
-    private int _spinTurns = Environment.ProcessorCount > 1 ? SpinTurnsLeast : 0;
+    private int _spinTurns = SpinTurnsLeast;
 
     /// <summary>Takes it, waiting for it if need be. No wake-up is lost; and if one were, it would cost a slice.</summary>
     /// <param name="kind">Which lease.</param>
@@ -54,7 +54,7 @@ internal sealed unsafe partial class BufferLock
     private BufferStatus Spin(LeaseKind kind, out Take take)
     {
         BufferStatus status = Try(kind, out take);
-        int turns = _spinTurns;
+        int turns = status is BufferStatus.Taken or BufferStatus.Corrupt || !Waiting.SpinAllowance.OfProcess.MaySpin() ? 0 : _spinTurns;
         for (int turn = 0; turn < turns && status is not (BufferStatus.Taken or BufferStatus.Corrupt); turn++)
         {
             Thread.SpinWait(1);
@@ -66,9 +66,9 @@ internal sealed unsafe partial class BufferLock
             }
         }
 
-        if (status != BufferStatus.Taken)
+        if (status != BufferStatus.Taken && turns > 0)
         {
-            _spinTurns = Math.Max(turns / 2, Math.Min(turns, SpinTurnsLeast));
+            _spinTurns = Math.Max(turns / 2, SpinTurnsLeast);
         }
 
         return status;

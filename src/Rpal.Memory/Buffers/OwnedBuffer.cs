@@ -64,7 +64,14 @@ public sealed unsafe class OwnedBuffer
     public long CorruptCount => _lock.CorruptCount;
 
     /// <summary>Whether a writer died inside, and none has completed since.</summary>
-    public bool IsTorn => _lock.Word.IsTorn;
+    public bool IsTorn
+    {
+        get
+        {
+            _part.Segment.ThrowIfClosed();
+            return _lock.Word.IsTorn;
+        }
+    }
 
     /// <summary>Why there are no protection keys for <see cref="BufferLevel.GuardedByKeys"/>; null when there are.</summary>
     public static string? KeysMissing => KeyGuard.Missing();
@@ -162,6 +169,7 @@ public sealed unsafe class OwnedBuffer
     /// <summary>Who has it, for messages: "nobody", "party 3 (process 4711, orders) writes, thread 4715".</summary>
     public string DescribeHolder()
     {
+        _part.Segment.ThrowIfClosed();
         LockWord word = _lock.Word;
         PartyTable parties = _part.Segment.Parties;
         if (!word.IsSane)
@@ -200,7 +208,7 @@ public sealed unsafe class OwnedBuffer
     internal Span<byte> Bytes => new(_part.Address, LengthBytes);
 
     /// <summary>Whether a lease, or a copy of it, has not ended.</summary>
-    internal bool IsHeld(in Take take) => Volatile.Read(ref Held(take)) == take.Owner;
+    internal bool IsHeld(in Take take) => Volatile.Read(ref Held(take)) == take.Owner && !_part.Segment.IsClosed;
 
     /// <summary>Ends a lease that <see cref="IsHeld"/>.</summary>
     internal BufferStatus Release(in Take take, bool complete)
@@ -219,15 +227,16 @@ public sealed unsafe class OwnedBuffer
             return BufferStatus.PeerGone;
         }
 
+        Held(take) = 0;                                          // before: from then on another thread of ours may get it back
         BufferStatus status = _lock.HandOver(take, to);
 
         // It may have left or been cleared away before its name stood in the word: then nobody would clear it away for that.
         if (status == BufferStatus.HandedOver && !parties.IsEntered(to) && _lock.TakeBack(take, to))
         {
+            Held(take) = take.Owner;
             return BufferStatus.PeerGone;
         }
 
-        Held(take) = 0;
         _guard?.Leave();
         return status;
     }
@@ -264,6 +273,7 @@ public sealed unsafe class OwnedBuffer
     /// <summary>Clears away whoever is in the way and dead.</summary>
     private void LookForDead()
     {
+        _part.Segment.ThrowIfClosed();                           // whoever waits finds it here
         LockWord word = _lock.Word;
         PartyTable parties = _part.Segment.Parties;
         if (word.Writer >= 0)
@@ -318,6 +328,7 @@ public sealed unsafe class OwnedBuffer
 
     private void Open(BufferStatus status, scoped in Take take, bool write)
     {
+        _part.Segment.ThrowIfClosed();                           // also what was taken while it was being closed: that has been given back
         if (status != BufferStatus.Taken)
         {
             return;

@@ -68,13 +68,21 @@ internal sealed unsafe class PartyTable
         throw new SegmentException(SegmentError.TooManyParties, $"The segment is open in {Capacity} processes, the most there can be: close it in one of them.");
     }
 
-    /// <summary>Gives the number back. What this process still holds is treated as a dead one's.</summary>
+    /// <summary>Gives the number back. What this process still holds is treated as a dead one's; where another is too long at that, all of it is left as by a death, to whoever comes.</summary>
     public void Leave()
     {
         lock (_lock)
         {
-            Recover(Self.Number);
-            Set(Self.Number, PartyState.Free);
+            try
+            {
+                Recover(Self.Number);
+                Set(Self.Number, PartyState.Free);
+            }
+            catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
+            {
+                // The entry stays Active and the lock goes: that is what a death looks like.
+            }
+
             _ = Sys.UnlockByte(_fd, LockBase + Self.Number);
         }
 

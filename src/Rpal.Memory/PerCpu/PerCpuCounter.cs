@@ -20,6 +20,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
 {
     private readonly bool _isOwn;
     private readonly int _lineCount;
+    private readonly Segment? _segment;                          // also keeps the lines: see Tombstone
     private byte* _lines;
 
     /// <summary>One of this process alone.</summary>
@@ -33,7 +34,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
 
     private PerCpuCounter(Part part)
     {
-        (Part, _lineCount) = (part.Index, (int)(part.LengthBytes / PerCpuLine.SizeBytes));
+        (Part, _lineCount, _segment) = (part.Index, (int)(part.LengthBytes / PerCpuLine.SizeBytes), part.Segment);
         _lines = part.Address;
     }
 
@@ -63,7 +64,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
 
     /// <summary>Adds, on the CPU that the calling thread runs on. Wraps around.</summary>
     /// <param name="value">Any; negative takes away.</param>
-    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    /// <exception cref="ObjectDisposedException">It was disposed of. After its segment is closed nothing is counted, and nothing thrown.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(long value)
     {
@@ -86,6 +87,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
             ThrowDisposed();
         }
 
+        _segment?.ThrowIfClosed();
         long sum = 0;
         for (int i = 0; i < _lineCount; i++)
         {

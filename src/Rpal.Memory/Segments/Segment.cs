@@ -25,17 +25,27 @@ public sealed unsafe class Segment : IDisposable
     private readonly Lock _lock = new();
     private readonly StrongBox<int>[] _gates = [.. Enumerable.Range(0, SegmentHeader.PartCapacity).Select(_ => new StrongBox<int>())];
     private Part[] _used = [];      // by this process; replaced as a whole
-    private bool _disposed;
+    private byte* _memory;
+    private Tombstone? _tombstone;
+    private bool _closed, _disposed;
 
     private Segment(SafeFileHandle file, SafeFileHandle locks, byte* address, long lengthBytes, PageKind pages)
     {
         (_file, LengthBytes, Pages) = (file, lengthBytes, pages);
-        Address = address;
+        _memory = address;
         _parties = new PartyTable(this, locks);
     }
 
     /// <summary>Its first byte in this process.</summary>
-    public byte* Address { get; private set; }
+    /// <exception cref="ObjectDisposedException">It is closed.</exception>
+    public byte* Address
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _memory;
+        }
+    }
 
     /// <summary>Its length: what was asked for, in whole pages.</summary>
     public long LengthBytes { get; }
@@ -57,10 +67,18 @@ public sealed unsafe class Segment : IDisposable
 
     internal PartyTable Parties => _parties;
 
-    /// <summary>Before it is unmapped: threads of ours that sleep in it leave, and what lies elsewhere is put back.</summary>
+    /// <summary>Before it is closed: what this process has running in it is ended, and what lies elsewhere is put back.</summary>
     internal event Action? Closing;
 
+    /// <summary>Once whoever looks finds it closed: threads of ours that sleep in it are woken, to find that.</summary>
+    internal event Action? Closed;
+
+    /// <summary>From here on nothing is begun in it.</summary>
+    internal bool IsClosed => Volatile.Read(ref _closed);
+
     internal SegmentHeader* Header => (SegmentHeader*)Address;
+
+    internal void ThrowIfClosed() => ObjectDisposedException.ThrowIf(IsClosed, this);
 
     private PartEntry* PartEntries => (PartEntry*)(Address + SegmentHeader.PartsOffset);
 
@@ -176,7 +194,7 @@ public sealed unsafe class Segment : IDisposable
     {
         lock (_lock)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
+            ThrowIfClosed();
             Part part = default;
             _parties.WhileAddingPart(() => part = AddLocked(kind, lengthBytes, alignment, prepare));
             return part;
@@ -201,7 +219,17 @@ public sealed unsafe class Segment : IDisposable
         var part = new Part(this, index, kind, begin, lengthBytes);
         Volatile.Write(ref Header->NextOffset, begin + lengthBytes);              // first: who dies now leaves a gap, not bytes of two parts
         KillPoints.Reach(KillPoint.PartRoomTaken);
-        prepare?.Invoke(part);
+        try
+        {
+            prepare?.Invoke(part);
+        }
+        catch
+        {
+            part.Bytes.Clear();
+            Header->NextOffset = header.NextOffset;
+            throw;
+        }
+
         PartEntries[index] = new PartEntry { Kind = (uint)kind, Offset = begin, LengthBytes = lengthBytes };
         KillPoints.Reach(KillPoint.PartWritten);
         Volatile.Write(ref Header->PartCount, header.PartCount + 1);              // SYNC part-ready: pairs with Find
@@ -297,7 +325,7 @@ public sealed unsafe class Segment : IDisposable
     /// <exception cref="SegmentException">RecoveryBusy.</exception>
     public int Sweep()
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ThrowIfClosed();
         return _parties.Sweep();
     }
 
@@ -307,29 +335,33 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>The other processes that have it open now. Costs a system call for each.</summary>
     public IReadOnlyList<Party> OtherParties()
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ThrowIfClosed();
         return [.. Enumerable.Range(0, PartyTable.Capacity).Where(n => n != Self.Number).Select(_parties.Find).OfType<Party>()];
     }
 
     /// <summary>Whether a process that had it open still has.</summary>
     public bool IsAlive(Party party) => _parties.IsAlive(party);
 
-    /// <summary>Closes it: what this process holds of it is given back, and it is unmapped here. Nothing of it may be used any more.</summary>
+    /// <summary>
+    /// Closes it: what this process holds of it is given back, waits in it end with an <see cref="ObjectDisposedException"/>, and so does every later use. Its memory goes back at once; its
+    /// addresses only when nothing in this process refers to it any more, so that a thread in the middle of something writes to nobody, instead of ending the process.
+    /// </summary>
     public void Dispose()
     {
         lock (_lock)
         {
-            if (_disposed)
+            if (_closed)
             {
                 return;
             }
 
             Closing?.Invoke();
-            _disposed = true;
+            Volatile.Write(ref _closed, true);
+            Closed?.Invoke();
             _parties.Leave();
+            _disposed = true;
             _file.Dispose();
-            _ = Sys.Munmap((nint)Address, (nuint)LengthBytes);
-            Address = null;
+            _tombstone = Tombstone.Put((nint)_memory, LengthBytes);
         }
     }
 
@@ -350,8 +382,8 @@ public sealed unsafe class Segment : IDisposable
         }
 
         AskToJoinPages(at, LengthBytes, Pages);
-        byte* old = Address;
-        Address = (byte*)at;
+        byte* old = _memory;
+        _memory = (byte*)at;
         Volatile.Write(ref Header->Address, address);
         _ = Sys.Munmap((nint)old, (nuint)LengthBytes);
         return true;
@@ -360,11 +392,14 @@ public sealed unsafe class Segment : IDisposable
     /// <summary>Under the dead party's lock and the recovery lock.</summary>
     internal void Recover(int party)
     {
+        // Each byte once: a hostile process could name the same ones in all entries.
+        List<Part> done = [];
         for (int i = 0; i < PartCount; i++)
         {
-            if (TryFind(i, out Part part))
+            if (TryFind(i, out Part part) && !done.Exists(d => part.Offset < d.Offset + d.LengthBytes && d.Offset < part.Offset + part.LengthBytes))
             {
                 PartRecovery.Run(part, party);
+                done.Add(part);
             }
         }
 
@@ -404,7 +439,7 @@ public sealed unsafe class Segment : IDisposable
             }
             catch
             {
-                segment._disposed = true;
+                segment._disposed = segment._closed = true;
                 segment._file.Dispose();
                 throw;
             }

@@ -40,6 +40,16 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
         }
     }
 
+    /// <summary>Wakes whoever sleeps here.</summary>
+    /// <returns>Whether anybody does, or is about to.</returns>
+    public bool WakeAll()
+    {
+        lock (_lock)
+        {
+            return _threads != 0 && Sys.FutexWakeShared(&block->Count, int.MaxValue) >= 0;
+        }
+    }
+
     /// <summary>By <see cref="SleepWatch"/>: sleepers beside tokens are woken, and what a hostile process may have erased is said again.</summary>
     /// <returns>Whether anybody sleeps.</returns>
     public bool Look()

@@ -10,6 +10,9 @@ internal sealed unsafe class SegmentWaits
 {
     private static readonly ConditionalWeakTable<Segment, SegmentWaits> s_all = [];
 
+    /// <summary>How long closing a segment waits for threads that sleep in it: they are woken every millisecond, and only one that does not come to run takes longer.</summary>
+    private const int ClosingPatienceMs = 2000;
+
     private readonly Segment _segment;
     private readonly ConcurrentDictionary<long, Announcement> _announcements = new();
     private readonly SetGeometry?[] _sets = new SetGeometry?[SegmentHeader.PartCapacity];
@@ -45,8 +48,18 @@ internal sealed unsafe class SegmentWaits
             {
                 SleepWatch.Add(this);
                 _segment.Closing += () => SleepWatch.Remove(this);
+                _segment.Closed += SendSleepersAway;
                 Volatile.Write(ref _watched, true);
             }
+        }
+    }
+
+    /// <summary>The segment is closed: whoever sleeps at a semaphore is woken until it has found that.</summary>
+    private void SendSleepersAway()
+    {
+        for (long until = Environment.TickCount64 + ClosingPatienceMs; _announcements.Values.Any(static a => a.WakeAll()) && Environment.TickCount64 < until;)
+        {
+            Thread.Sleep(1);                                     // one that had looked before, and falls asleep now, is woken next time
         }
     }
 

@@ -87,8 +87,16 @@ public sealed class SemaphoreSet : IDisposable
         lock (_seat.Members)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            int member = _seat.Add(semaphore);
-            _signal?.Add(semaphore, new SeatBell(_seat, member));
+            int before = _seat.Count, member = _seat.Add(semaphore);
+            try
+            {
+                _signal?.Add(semaphore, new SeatBell(_seat, member));
+            }
+            catch (SegmentException) when (_seat.Count > before)
+            {
+                _seat.Remove(semaphore);
+                throw;
+            }
         }
     }
 
@@ -257,9 +265,17 @@ public sealed class SemaphoreSet : IDisposable
             if (_signal is null)
             {
                 var signal = new WaitSignal(bridge);
-                foreach (SharedSemaphore s in _seat.All())
+                try
                 {
-                    signal.Add(s, new SeatBell(_seat, _seat.Add(s)));
+                    foreach (SharedSemaphore s in _seat.All())
+                    {
+                        signal.Add(s, new SeatBell(_seat, _seat.Add(s)));
+                    }
+                }
+                catch (SegmentException)
+                {
+                    signal.Dispose();                            // out of all that it was put in
+                    throw;
                 }
 
                 _signal = signal;

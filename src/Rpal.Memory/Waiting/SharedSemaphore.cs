@@ -51,7 +51,14 @@ public sealed unsafe class SharedSemaphore
     public uint Limit { get; }
 
     /// <summary>How many could be taken a moment ago.</summary>
-    public uint Count => Volatile.Read(ref Block->Count);
+    public uint Count
+    {
+        get
+        {
+            Segment.ThrowIfClosed();
+            return Volatile.Read(ref Block->Count);
+        }
+    }
 
     /// <summary>How often this process met, in this segment, what no correct process writes.</summary>
     public long CorruptCount => Waits.Corrupt;
@@ -132,6 +139,7 @@ public sealed unsafe class SharedSemaphore
     public ReleaseStatus Release(int count = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        Segment.ThrowIfClosed();
         ReleaseStatus status = SemaphoreWord.Add(Block, Limit, (uint)count, out uint waiting);
         if (status != ReleaseStatus.Released)
         {
@@ -157,8 +165,10 @@ public sealed unsafe class SharedSemaphore
 
     /// <summary>Takes a token if there is one.</summary>
     /// <returns>Acquired; TimedOut: there is none; Corrupt.</returns>
+    /// <exception cref="ObjectDisposedException">The segment is closed; waits that it finds asleep end with this too.</exception>
     public WaitStatus TryWait()
     {
+        Segment.ThrowIfClosed();                                 // each time: this is where sleepers find it
         WaitStatus status = SemaphoreWord.TryTake(Block, Limit);
         Note(status == WaitStatus.Corrupt);
         return status;

@@ -241,6 +241,49 @@ public sealed class OwnedBufferTests
     }
 
     [Fact]
+    public void A_hand_over_does_not_end_the_lease_that_another_thread_takes_right_after_it()
+    {
+        const int rounds = 200_000;
+        using var segment = Segment.Create(1 << 20);
+        using var other = Segment.Open(segment.File);
+        OwnedBuffer mine = OwnedBuffer.Create(segment, Length), theirs = OwnedBuffer.Open(other, mine.PartIndex);
+        bool done = false;
+        TestThread[] threads =
+        [
+            TestThread.Start(() => Until(() =>
+            {
+                if (mine.TryLockWrite(out WriteLease lease) == BufferStatus.Taken)
+                {
+                    Assert.Equal(BufferStatus.Released, lease.Unlock());
+                }
+            })),
+            TestThread.Start(() => Until(() =>
+            {
+                if (theirs.TryAccept(out WriteLease lease) == BufferStatus.Taken)
+                {
+                    Assert.Equal(BufferStatus.Released, lease.Unlock());
+                }
+            })),
+        ];
+        for (int i = 0; i < rounds; i++)
+        {
+            Assert.Equal(BufferStatus.Taken, mine.LockWrite(PeerProcess.Patience, out WriteLease lease));
+            Assert.Equal(BufferStatus.HandedOver, lease.HandOver(other.Self));
+        }
+
+        Volatile.Write(ref done, true);
+        Array.ForEach(threads, t => t.Join());
+
+        void Until(Action step)
+        {
+            while (!Volatile.Read(ref done))
+            {
+                step();
+            }
+        }
+    }
+
+    [Fact]
     public void Handing_over_and_back_loses_no_wake_up()
     {
         using var segment = Segment.Create(1 << 20);

@@ -39,7 +39,11 @@ internal static unsafe class Guarding
             }
             catch
             {
-                End();
+                if (index >= 0)
+                {
+                    End();
+                }
+
                 throw;
             }
 
