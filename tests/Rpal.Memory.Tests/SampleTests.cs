@@ -1,4 +1,8 @@
 using System.Diagnostics;
+using System.Net.Sockets;
+using Rpal.Memory.Blocks;
+using Rpal.Memory.Segments;
+using Rpal.Memory.Waiting;
 
 namespace Rpal.Memory.Tests;
 
@@ -7,9 +11,57 @@ public sealed class SampleTests
     [Fact]
     public void The_sample_passes_its_frames()
     {
-        using Process frames = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Frames")) { RedirectStandardOutput = true })!;
+        using Process frames = Start();
         string printed = frames.StandardOutput.ReadToEnd();
         Assert.True(frames.WaitForExit(PeerProcess.Patience), printed);
         Assert.Equal((0, true), (frames.ExitCode, printed.Contains("viewer: 200 frames, 0 wrong", StringComparison.Ordinal)));
+    }
+
+    /// <summary>The test is the camera, and goes: before it has sent the segment, or after.</summary>
+    [Theory]
+    [InlineData(false, "viewer: The other process has closed the connection.")]
+    [InlineData(true, "viewer: party 0 (process ")]
+    public void A_partner_that_goes_is_one_line_and_an_error(bool afterSegment, string line)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"frames-test-{Environment.ProcessId}-{afterSegment}");
+        using Process viewer = Start("view", path);
+        using (Socket socket = Connect(path))
+        {
+            if (afterSegment)
+            {
+                using Segment segment = Segment.Create(1 << 20);
+                BlockPool.Create(segment, new BlockPoolOptions { BlockBytes = 4096, BlockCount = 8 });
+                SharedSemaphore.CreateMany(segment, 2);
+                segment.AddBytes(4 * BlockReference.SizeBytes);
+                SegmentTransfer.Send(segment, socket.SafeHandle, PeerProcess.Patience);
+            }
+        }
+
+        string said = viewer.StandardError.ReadToEnd();
+        Assert.True(viewer.WaitForExit(PeerProcess.Patience), said);
+        File.Delete(path);
+        Assert.Equal(1, viewer.ExitCode);
+        Assert.StartsWith(line, Assert.Single(said.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
+    private static Process Start(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Frames"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
+    /// <summary>Once the viewer listens.</summary>
+    private static Socket Connect(string path)
+    {
+        for (long until = Environment.TickCount64 + (long)PeerProcess.Patience.TotalMilliseconds; ; Thread.Yield())
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                socket.Connect(new UnixDomainSocketEndPoint(path));
+                return socket;
+            }
+            catch (SocketException) when (Environment.TickCount64 < until)
+            {
+                socket.Dispose();
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ using Spectre.Console;
 
 namespace Rpal.Cli.Bench;
 
-/// <summary><c>rpal bench NAME</c>: one benchmark, as a table or as one JSON object.</summary>
+/// <summary><c>rpal bench NAME</c>: one benchmark, as tables or as one JSON object.</summary>
 internal static class BenchCommands
 {
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
@@ -32,12 +32,19 @@ internal static class BenchCommands
 
     private static async Task<int> Run(string name, Func<Action<double>, Task<JsonObject>> run, bool json)
     {
+        string? heading = BenchTables.Heading(name);
         try
         {
             JsonObject figures = json ? await run(static _ => { }).ConfigureAwait(false) : await BenchProgress.ShowAsync(name, run).ConfigureAwait(false);
             if (json)
             {
                 Console.WriteLine(figures.ToJsonString(s_indented));
+                return 0;
+            }
+
+            if (heading is not null)
+            {
+                BenchTables.Write(BenchConsole.Tables, name, heading, figures);
                 return 0;
             }
 

@@ -11,6 +11,9 @@ internal static class OwnershipFigures
     /// <summary>Sizes by the name that figures have.</summary>
     public static readonly (string Name, int Bytes)[] Sizes = [("4KiB", 4 << 10), ("64KiB", 64 << 10), ("512KiB", 512 << 10), ("4MiB", 4 << 20)];
 
+    /// <summary>Above it, what owning costs is less than what filling and reading varies by.</summary>
+    private const int DifferenceBytesLimit = 64 << 10;
+
     public const string Description = "fill, hand over and read 4 KiB to 4 MiB: a fresh sealed memfd each time, a Unix socket, plain shared memory (the floor), and owned buffers at each level";
 
     public static async Task<JsonObject> Run(Action<double> progress)
@@ -26,7 +29,7 @@ internal static class OwnershipFigures
         return Shaped(result ?? throw new BenchFailedException("The writing process gave no result; its errors are above."));
     }
 
-    /// <summary>The nanoseconds of each row, what of them is ownership's own (checked less plain), then the ratios of the classic way to each.</summary>
+    /// <summary>The nanoseconds of each row, what of them is ownership's own (checked less plain, where that can be told), then the ratios of the classic way to each.</summary>
     private static JsonObject Shaped(JsonObject ns)
     {
         var shaped = new JsonObject { ["writer_cpu"] = BenchFigures.FirstCpu, ["reader_cpu"] = BenchFigures.LastCpu };
@@ -47,7 +50,11 @@ internal static class OwnershipFigures
                 shaped[$"{name}_{size}_ns"] = Math.Round(Ns(method));
             }
 
-            shaped[$"ownership_{size}_ns"] = Math.Round(Ns(OwnershipMethod.Checked) - Ns(OwnershipMethod.Plain));
+            if (bytes <= DifferenceBytesLimit)
+            {
+                shaped[$"ownership_{size}_ns"] = Math.Round(Ns(OwnershipMethod.Checked) - Ns(OwnershipMethod.Plain));
+            }
+
             shaped[$"classic_to_plain_{size}"] = Math.Round(classic / Ns(OwnershipMethod.Plain), 2);          // the most that any ownership can reach here
             shaped[$"classic_to_socket_{size}"] = Math.Round(classic / socket, 2);
             foreach ((string name, OwnershipMethod method) in rows.Where(r => ns[Key(r.Method)] is not null))

@@ -13,7 +13,8 @@ internal static class WaitBench
     /// <summary>Ways to wake another process.</summary>
     public static readonly string[] Ways = ["semaphore", "semaphore_adaptive", "eventfd", "pipe", "socket"];
 
-    private static readonly int[] s_members = [1, 8, 64, 128, 1000];
+    /// <summary>Of how many one is waited for.</summary>
+    public static readonly int[] Members = [1, 8, 64, 128, 1000];
 
     private const int Batches = 15, BatchWaits = 2_000;
 
@@ -59,9 +60,9 @@ internal static class WaitBench
     private static void WaitAny(JsonObject figures)
     {
         using var segment = Segment.Create(4 << 20);
-        SharedSemaphore[] all = SharedSemaphore.CreateMany(segment, s_members.Max());
-        int seats = SemaphoreSet.CreateSeats(segment, 1, s_members.Max());
-        foreach (int members in s_members.Concat(s_members))     // once for the compiler: the first sizes would be measured with code that is not yet its best
+        SharedSemaphore[] all = SharedSemaphore.CreateMany(segment, Members.Max());
+        int seats = SemaphoreSet.CreateSeats(segment, 1, Members.Max());
+        foreach (int members in Members.Concat(Members))     // once for the compiler: the first sizes would be measured with code that is not yet its best
         {
             SharedSemaphore[] some = all[..members];
             using SemaphoreSet set = SemaphoreSet.Join(segment, seats);

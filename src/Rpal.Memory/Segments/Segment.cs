@@ -212,7 +212,7 @@ public sealed unsafe class Segment : IDisposable
         long begin = (FirstFree(header) + alignment - 1) / alignment * alignment;
         if (lengthBytes <= 0 || begin > LengthBytes || lengthBytes > LengthBytes - begin)
         {
-            throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left.");
+            throw new SegmentException(SegmentError.Full, $"A part of {lengthBytes} bytes{(alignment > Part.Alignment ? $", which begins at a multiple of {alignment}," : "")} does not fit: {Math.Max(0, LengthBytes - begin)} of the segment's {LengthBytes} bytes are left{(alignment > Part.Alignment ? $" from the next such place on, {begin}" : "")}. Make a larger segment{(alignment > Environment.SystemPageSize && Pages != PageKind.Huge ? "; or, for a guarded buffer, set Means = GuardMeans.Protect, which needs no whole 2 MiB" : "")}.");
         }
 
         int index = (int)header.PartCount;

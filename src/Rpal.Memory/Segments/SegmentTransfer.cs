@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Rpal.Linux;
+using Rpal.Memory.Parties;
 
 namespace Rpal.Memory.Segments;
 
@@ -28,17 +29,19 @@ public static unsafe class SegmentTransfer
         Refused = 5,
     }
 
-    /// <summary>0 magic u32 | 4 word u32 | 8 length s64 | 16 address s64 | 24 id u64</summary>
+    /// <summary>0 magic u32 | 4 word u32 | 8 length s64 | 16 address s64 | 24 id u64 | 32 party s32 | 36 generation u32: the speaker's own, in Offer, Stay and Accepted</summary>
     [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
     private struct Message
     {
-        public const int SizeBytes = 32;
+        public const int SizeBytes = 40;
 
         [FieldOffset(0)] public uint Magic;
         [FieldOffset(4)] public Word Word;
         [FieldOffset(8)] public long LengthBytes;
         [FieldOffset(16)] public long Address;
         [FieldOffset(24)] public ulong Id;
+        [FieldOffset(32)] public int PartyNumber;
+        [FieldOffset(36)] public uint PartyGeneration;
     }
 
     /// <summary>Hands it over. It may be moved to another address for that, if it has no parts yet.</summary>
@@ -47,7 +50,17 @@ public static unsafe class SegmentTransfer
     /// <param name="timeout">For each answer of the other side.</param>
     /// <returns>Whether both have it at the same address.</returns>
     /// <exception cref="SegmentException">AddressOccupied: the other side needs the shared address and cannot have it; TransferFailed.</exception>
-    public static bool Send(Segment segment, SafeHandle socket, TimeSpan timeout)
+    public static bool Send(Segment segment, SafeHandle socket, TimeSpan timeout) => Send(segment, socket, timeout, out _);
+
+    /// <summary>As <see cref="Send(Segment, SafeHandle, TimeSpan)"/>, and says who is behind the socket.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="socket">A Unix socket that the other process receives from.</param>
+    /// <param name="timeout">For each answer of the other side.</param>
+    /// <param name="receiver">The other process as the segment's parts know it: for <c>TryOffer</c>, <c>HandOver</c>, <see cref="Segment.IsAlive"/> and <see cref="Segment.Describe"/>.
+    /// It says so itself: that it is below <see cref="PartyTable.Capacity"/> and not this process is checked, not that it is no third process's.</param>
+    /// <returns>Whether both have it at the same address.</returns>
+    /// <exception cref="SegmentException">AddressOccupied: the other side needs the shared address and cannot have it; TransferFailed, also when no process can be who it says it is.</exception>
+    public static bool Send(Segment segment, SafeHandle socket, TimeSpan timeout, out Party receiver)
     {
         ArgumentNullException.ThrowIfNull(segment);
         using var channel = new Channel(socket, timeout);
@@ -58,6 +71,7 @@ public static unsafe class SegmentTransfer
             switch (answer.Word)
             {
                 case Word.Accepted:
+                    receiver = Speaker(answer, segment);
                     return answer.Address == (long)segment.Address;
                 case Word.Occupied when attempt < SegmentAddress.AttemptsLimit
                         && SegmentAddress.IsPlausible(answer.Address, segment.LengthBytes) && segment.TryMove(answer.Address):
@@ -76,12 +90,20 @@ public static unsafe class SegmentTransfer
         }
     }
 
-    /// <summary>Receives what <see cref="Send"/> hands over.</summary>
+    /// <summary>Receives what <see cref="Send(Segment, SafeHandle, TimeSpan)"/> hands over.</summary>
     /// <param name="socket">A Unix socket.</param>
     /// <param name="timeout">For each message of the other side.</param>
     /// <param name="requireSharedAddress">Whether to fail instead of mapping it elsewhere when no address is free in both.</param>
     /// <exception cref="SegmentException">As <see cref="Segment.Open(SafeFileHandle, bool)"/>; TransferFailed.</exception>
-    public static Segment Receive(SafeHandle socket, TimeSpan timeout, bool requireSharedAddress = false)
+    public static Segment Receive(SafeHandle socket, TimeSpan timeout, bool requireSharedAddress = false) => Receive(socket, timeout, out _, requireSharedAddress);
+
+    /// <summary>As <see cref="Receive(SafeHandle, TimeSpan, bool)"/>, and says who is behind the socket.</summary>
+    /// <param name="socket">A Unix socket.</param>
+    /// <param name="timeout">For each message of the other side.</param>
+    /// <param name="sender">The other process as the segment's parts know it; it says so itself, see <see cref="Send(Segment, SafeHandle, TimeSpan, out Party)"/>.</param>
+    /// <param name="requireSharedAddress">Whether to fail instead of mapping it elsewhere when no address is free in both.</param>
+    /// <exception cref="SegmentException">As <see cref="Segment.Open(SafeFileHandle, bool)"/>; TransferFailed, also when no process can be who it says it is.</exception>
+    public static Segment Receive(SafeHandle socket, TimeSpan timeout, out Party sender, bool requireSharedAddress = false)
     {
         using var channel = new Channel(socket, timeout);
         Message offer = channel.Hear(out SafeFileHandle? received);
@@ -102,8 +124,17 @@ public static unsafe class SegmentTransfer
                 if (last || SegmentAddress.IsFree(descriptor, header.LengthBytes, offer.Address))
                 {
                     Segment segment = Segment.Open(descriptor, offer.Address, requireSharedAddress);
-                    channel.Say(Word.Accepted, segment, (long)segment.Address, -1);
-                    return segment;
+                    try
+                    {
+                        sender = Speaker(offer, segment);
+                        channel.Say(Word.Accepted, segment, (long)segment.Address, -1);
+                        return segment;
+                    }
+                    catch
+                    {
+                        segment.Dispose();
+                        throw;
+                    }
                 }
 
                 channel.Say(Word.Occupied, null, SegmentAddress.FindFree(descriptor, header.LengthBytes), -1);
@@ -119,6 +150,14 @@ public static unsafe class SegmentTransfer
             channel.TryRefuse(e.Error);
             throw;
         }
+    }
+
+    /// <summary>Who says a message, as it says itself.</summary>
+    private static Party Speaker(in Message message, Segment segment)
+    {
+        var speaker = new Party(message.PartyNumber, message.PartyGeneration);
+        return (uint)speaker.Number < PartyTable.Capacity && speaker != segment.Self ? speaker
+            : throw new SegmentException(SegmentError.TransferFailed, $"The other process says that it is {speaker} of the segment: {(speaker == segment.Self ? "this process is" : $"there are {PartyTable.Capacity}")}.");
     }
 
     /// <summary>One side of the conversation.</summary>
@@ -140,7 +179,16 @@ public static unsafe class SegmentTransfer
 
         public void Say(Word word, Segment? segment, long address, int descriptor)
         {
-            Message message = new() { Magic = Magic, Word = word, LengthBytes = segment?.LengthBytes ?? 0, Address = address, Id = segment?.Id ?? 0 };
+            Message message = new()
+            {
+                Magic = Magic,
+                Word = word,
+                LengthBytes = segment?.LengthBytes ?? 0,
+                Address = address,
+                Id = segment?.Id ?? 0,
+                PartyNumber = segment?.Self.Number ?? -1,
+                PartyGeneration = segment?.Self.Generation ?? 0,
+            };
             ReadOnlySpan<int> descriptors = descriptor < 0 ? [] : [descriptor];
             nint n = Sys.SendDescriptors(_fd, new ReadOnlySpan<byte>(&message, Message.SizeBytes), descriptors);
             if (n != Message.SizeBytes)

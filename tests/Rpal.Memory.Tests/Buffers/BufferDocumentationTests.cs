@@ -16,15 +16,15 @@ public sealed class BufferDocumentationTests
         using (other)
         {
             List<string> said = [];
-            Task<Segment> receiving = Task.Run(() => SegmentTransfer.Receive(other.SafeHandle, TimeSpan.FromSeconds(5)));
+            Party sender = default;
+            Task<Segment> receiving = Task.Run(() => SegmentTransfer.Receive(other.SafeHandle, TimeSpan.FromSeconds(5), out sender));
 
             using Segment segment = Segment.Create(16 << 20);
             OwnedBuffer frame = OwnedBuffer.Create(segment, 4 << 20, new OwnedBufferOptions { Level = BufferLevel.Guarded });
-            SegmentTransfer.Send(segment, socket.SafeHandle, TimeSpan.FromSeconds(5));
+            SegmentTransfer.Send(segment, socket.SafeHandle, TimeSpan.FromSeconds(5), out Party peer);
 
             using Segment received = await receiving;
-            OwnedBuffer theirs = OwnedBuffer.Open(received, frame.PartIndex);
-            Party peer = received.Self;
+            OwnedBuffer theirs = OwnedBuffer.Open(received, 0);
 
             if (frame.TryLockWrite(out WriteLease write) == BufferStatus.Taken)
             {
@@ -40,12 +40,16 @@ public sealed class BufferDocumentationTests
                 Assert.Fail(frame.DescribeHolder());
             }
 
-            if (theirs.Accept(TimeSpan.FromMilliseconds(100), out WriteLease accepted) == BufferStatus.Taken)
+            if (theirs.Accept(TimeSpan.FromSeconds(1), out WriteLease accepted) == BufferStatus.Taken)
             {
                 using (accepted)
                 {
                     accepted.Bytes[0]++;
                 }
+            }
+            else if (!received.IsAlive(sender))
+            {
+                Assert.Fail($"{received.Describe(sender)} has died, nothing will come");
             }
 
             if (frame.LockRead(TimeSpan.FromMilliseconds(100), out ReadLease read) == BufferStatus.Taken)
@@ -67,14 +71,20 @@ public sealed class BufferDocumentationTests
         using (socket)
         using (other)
         {
-            Task<Segment> receiving = Task.Run(() => SegmentTransfer.Receive(other.SafeHandle, TimeSpan.FromSeconds(5)));
+            Party sender = default;
+            Task<Segment> receiving = Task.Run(() => SegmentTransfer.Receive(other.SafeHandle, TimeSpan.FromSeconds(5), out sender));
 
             using Segment segment = Segment.Create(64 << 20, new SegmentOptions { Pages = PagePreference.PreferHuge });
-            bool sameAddress = SegmentTransfer.Send(segment, socket.SafeHandle, TimeSpan.FromSeconds(5));
+            bool sameAddress = SegmentTransfer.Send(segment, socket.SafeHandle, TimeSpan.FromSeconds(5), out Party peer);
 
             using Segment received = await receiving;
             Assert.False(sameAddress);                           // one process cannot have both there
-            Assert.Equal(segment.Id, received.Id);
+            Assert.Equal((segment.Id, segment.Self), (received.Id, sender));
+            Assert.True(segment.IsAlive(peer));
+
+            received.Dispose();                                  // whether the peer lives
+            other.Dispose();
+            Assert.Equal((false, 0), (segment.IsAlive(peer), socket.Receive(new byte[1])));
         }
     }
 
