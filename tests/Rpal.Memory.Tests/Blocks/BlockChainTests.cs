@@ -100,6 +100,36 @@ public sealed class BlockChainTests
         Pools.AssertWhole(pool, refusals: true);
     }
 
+    /// <summary>A list names what another process has offered to the same receiver: as a data block, or as the next list.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    [InlineData(PerList - 1)]
+    public void A_list_does_not_collect_what_another_process_offered(int entry)
+    {
+        using Segment segment = Pools.Make(50, BlockBytes, 1, out BlockPool pool);
+        using var second = Segment.Open(segment.File);
+        using var third = Segment.Open(segment.File);
+        BlockPool other = BlockPool.Open(second, 0), receiver = BlockPool.Open(third, 0);
+        Assert.Equal(BlockStatus.Done, other.TryAllocate(out Block theirs));
+        other.BytesOf(theirs.Index).Fill(7);
+        Assert.Equal(BlockStatus.Done, other.TryOffer(theirs, 5, third.Self, out BlockReference theirMessage));
+        Assert.Equal(BlockStatus.Done, pool.TryReserveChain(20 * BlockBytes, out BlockChain? chain));
+        Assert.Equal(BlockStatus.Done, chain!.TryOffer(third.Self, out BlockReference reference));
+        MemoryMarshal.Cast<byte, uint>(pool.BytesOf((int)reference.First))[entry] = (uint)theirs.Index;
+        Assert.Equal(BlockStatus.NotOwned, receiver.TryAcceptChain(reference, out BlockChain? received));
+        Assert.Null(received);
+        Assert.Equal(default, pool.GetStatistics() with { Free = 0, Allocations = 0, NotOwned = 0 });
+        Assert.Equal(1, pool.GetStatistics().NotOwned);
+        Assert.Equal(50 - 1 - (20 + 2 - 1 - entry), pool.GetStatistics().Free);          // what was taken is free: the list, and what it names before the entry
+        Assert.Equal(BlockStatus.Done, receiver.TryAcceptBlock(theirMessage, out Block accepted));
+        Assert.Equal(BlockStatus.Done, receiver.TryGetBytes(accepted, out Span<byte> bytes));
+        Assert.True(bytes.IndexOfAnyExcept((byte)7) < 0);
+        Assert.Equal(BlockStatus.Done, receiver.Free(accepted));
+        third.Dispose();                                         // what was not reached was offered to it still
+        Pools.AssertWhole(pool, refusals: true);
+    }
+
     [Fact]
     public void What_is_written_into_the_lists_after_the_accept_is_not_looked_at()
     {

@@ -1,3 +1,4 @@
+using Rpal.Linux;
 using Rpal.Memory.Blocks;
 using Rpal.Memory.Segments;
 using Rpal.Memory.Tests.PerCpu;
@@ -10,6 +11,10 @@ namespace Rpal.Memory.Tests.Blocks;
 public sealed class BlockKillTests
 {
     private const int Blocks = 24;
+
+    /// <summary>Of a process that SIGKILL ended.</summary>
+    private const int KilledCode = 128 + Signal.SIGKILL;
+
     private static readonly bool s_long = Environment.GetEnvironmentVariable("RPAL_LONG") == "1";
 
     private static int[] Counts => s_long ? [1, 2, 3, 7, 20, 50, 100, 333, 1000, 5000] : [50];
@@ -38,28 +43,36 @@ public sealed class BlockKillTests
             using PeerProcess doomed = IsRaid(point) ? PeerProcess.StartDoomed((int)point, count, "pool-raid", "1000000000") : PeerProcess.StartDoomed((int)point, count, "pool-churn", "1000000000", "2");
             doomed.Send(segment);
             ChurnUntil(doomed, segment, pool);
-            Assert.Equal(137, doomed.WaitForExit());
+            AssertDiedThere(doomed);
             Settle(segment, pool);
         }
     }
 
     [Theory]
     [InlineData(KillPoint.PoolPopped)]
+    [InlineData(KillPoint.PoolClaimed)]
     [InlineData(KillPoint.PoolReleasing)]
     [InlineData(KillPoint.PoolPushed)]
-    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, "RPAL_PERCPU=atomics");      // one without sections
+    [InlineData(KillPoint.PoolOffered)]
+    [InlineData(KillPoint.PoolAccepted)]
+    [InlineData(KillPoint.PoolChaining)]
+    internal void A_kill_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, Counts, "RPAL_PERCPU=atomics", caches: 2);      // one without sections
+
+    /// <summary>It has to meet another's free between its two steps: all are on one list, and it dies the first time.</summary>
+    [Fact]
+    public void A_kill_after_another_s_step_was_done_among_four_processes_loses_no_block() => KillAmongFour(KillPoint.PoolHelped, [1], "", caches: 0);
 
     [SectionsTheory]
     [InlineData(KillPoint.PoolLanePopped)]
     [InlineData(KillPoint.PoolVisiting)]
     [InlineData(KillPoint.PoolRaided)]
-    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, "");
+    internal void A_kill_at_a_lane_among_four_processes_loses_no_block(KillPoint point) => KillAmongFour(point, Counts, "", caches: 2);
 
-    private static void KillAmongFour(KillPoint point, string setting)
+    private static void KillAmongFour(KillPoint point, int[] counts, string setting, int caches)
     {
-        foreach (int count in Counts)
+        foreach (int count in counts)
         {
-            using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool);
+            using Segment segment = Pools.Make(Blocks, 64, caches, out BlockPool pool);
             using var first = PeerProcess.Start("pool-churn", "100000", "1");
             using var second = PeerProcess.StartWith(setting, "pool-churn", "100000", "2");
             using PeerProcess doomed = PeerProcess.StartDoomed((int)point, count, IsRaid(point) ? "pool-raid" : "pool-churn", "1000000000", "1");
@@ -69,13 +82,70 @@ public sealed class BlockKillTests
             }
 
             ChurnUntil(doomed, segment, pool);
+            AssertDiedThere(doomed);
             first.WaitFor("done");
             second.WaitFor("done");
-            Assert.Equal(137, doomed.WaitForExit());
             Assert.Equal(0, first.WaitForExit());
             Assert.Equal(0, second.WaitForExit());
             Settle(segment, pool);
         }
+    }
+
+    /// <summary>One of four is dead, the next takes its number and dies while it recovers; the other two and this one allocate and free meanwhile.</summary>
+    /// <remarks>There are so many blocks that nobody finds none: then who allocates would recover as well.</remarks>
+    [Theory]
+    [InlineData(KillPoint.PoolRecovering, 1)]
+    [InlineData(KillPoint.PoolEmptied, 10)]
+    [InlineData(KillPoint.PoolReturning, 1)]
+    [InlineData(KillPoint.PoolReturning, 30)]
+    [InlineData(KillPoint.PoolOrphaned, 1)]
+    internal void A_kill_of_the_one_of_four_that_recovers_loses_no_block(KillPoint point, int count)
+    {
+        const int many = 1000, offered = 300;
+        using Segment segment = Pools.Make(many, 64, 2, out BlockPool pool);
+        using var first = PeerProcess.Start("pool-churn", "1000000000", "1");
+        using var second = PeerProcess.StartWith("RPAL_PERCPU=atomics", "pool-churn", "1000000000", "2");
+        first.Send(segment);
+        second.Send(segment);
+        using var stop = new CancellationTokenSource();
+        TestThread ours = TestThread.Start(() =>
+        {
+            for (int seed = 0; !stop.IsCancellationRequested; seed++)
+            {
+                BlockChurn.Run(pool, segment.Self, 2000, seed % 100);
+            }
+        });
+        bool isOrphan = point == KillPoint.PoolOrphaned;
+        using (PeerProcess dead = isOrphan ? PeerProcess.Start("pool-offer", $"{offered}", $"{segment.Self.Generation}") : PeerProcess.StartDoomed((int)KillPoint.PoolClaimed, 50, "pool-churn", "1000000000", "1"))
+        {
+            dead.Send(segment);
+            if (isOrphan)
+            {
+                dead.WaitFor("offered Done");
+                dead.Kill();
+            }
+
+            AssertDiedThere(dead);
+        }
+
+        using (var doomed = PeerProcess.StartDoomed((int)point, count, "pool-sweep"))
+        {
+            Assert.Throws<SegmentException>(() => doomed.Send(segment));         // it died while it opened the segment
+            AssertDiedThere(doomed);
+        }
+
+        stop.Cancel();
+        ours.Join();
+        foreach (PeerProcess peer in (PeerProcess[])[first, second])
+        {
+            peer.Kill();                                         // wherever it is just now
+            AssertDiedThere(peer);                               // not before, of a block that was another's too
+        }
+
+        segment.Sweep();
+        Assert.Equal(0u, Recovering(pool));
+        Assert.Equal(isOrphan ? offered / 64 + 1 + 1 : 0, pool.FreeOrphans(new Memory.Parties.Party(3, 1)));
+        Pools.AssertWhole(pool);
     }
 
     /// <summary>The next process takes the dead one's number, and gives its blocks back before it does anything else; there it is killed as well.</summary>
@@ -102,13 +172,13 @@ public sealed class BlockKillTests
                 first.Kill();
             }
 
-            first.WaitForExit();
+            AssertDiedThere(first);
         }
 
         using (var doomed = PeerProcess.StartDoomed((int)point, count, "pool-sweep"))
         {
             Assert.Throws<SegmentException>(() => doomed.Send(segment));         // it died while it opened the segment
-            Assert.Equal(137, doomed.WaitForExit());
+            AssertDiedThere(doomed);
         }
 
         if (point == KillPoint.PoolRecovering)
@@ -181,6 +251,13 @@ public sealed class BlockKillTests
         {
             BlockChurn.Run(pool, segment.Self, 2000, seed % 100);
         }
+    }
+
+    /// <summary>By SIGKILL: of a failure, or of having come to its end, it would have another code.</summary>
+    private static void AssertDiedThere(PeerProcess doomed)
+    {
+        int code = doomed.WaitForExit();
+        Assert.True(code == KilledCode, $"It ended with {code}, not at its point. It printed:\n{doomed}");
     }
 
     private static void Settle(Segment segment, BlockPool pool)

@@ -130,6 +130,35 @@ public sealed class AsyncWaitTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => set.WaitAnyAsync(source.Token).AsTask());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_signal_that_finds_no_place_leaves_no_link_behind(bool isAsync)
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 3);
+        SemaphoreSet[] others = SemaphoreSetTests.SetsBut(segment, 1, out SemaphoreSet set);
+        Array.ForEach(others, other => other.Add(s[1]));
+        Array.ForEach(s, set.Add);                                // the last place of the middle one
+        uint[] before = SemaphoreSetTests.Masks(s);
+        for (int i = 0; i < 3; i++)
+        {
+            SegmentException full = isAsync ? await Assert.ThrowsAsync<SegmentException>(() => set.WaitAnyAsync().AsTask()) : Assert.Throws<SegmentException>(() => set.EventFd);
+            Assert.Equal(SegmentError.Full, full.Error);
+            Assert.Equal(before, SemaphoreSetTests.Masks(s));
+        }
+
+        Assert.Equal(3, set.Count);
+        s[1].Release();
+        Assert.Same(s[1], SemaphoreSetTests.Any(set));                              // in a thread it can be waited for as before
+        others[0].Dispose();
+        s[2].Release();
+        Assert.Equal((WaitStatus.Acquired, s[2]), await set.WaitAnyAsync().AsTask().WaitAsync(s_patience));
+        Array.ForEach(others, other => other.Dispose());
+        set.Dispose();
+        SemaphoreSetTests.AssertUnlinked(s);
+    }
+
     [Fact]
     public async Task Without_a_seat_it_says_what_to_do_and_closing_ends_waits()
     {

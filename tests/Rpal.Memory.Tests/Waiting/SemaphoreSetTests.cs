@@ -67,6 +67,32 @@ public sealed unsafe class SemaphoreSetTests
         SemaphoreSet.Join(segment, part).Dispose();
     }
 
+    /// <summary>A set with a signal takes two places of each member, its own and the bridge's.</summary>
+    [Fact]
+    public void A_member_without_a_place_for_the_signal_is_left_out()
+    {
+        using var segment = Segment.Create(1 << 20);
+        SharedSemaphore[] s = SharedSemaphore.CreateMany(segment, 3);
+        SemaphoreSet[] others = SetsBut(segment, 1, out SemaphoreSet set);
+        Array.ForEach(others, other => other.Add(s[1]));          // leaves one place: the set's own
+        set.Add(s[0]);
+        Assert.False(set.EventFd.IsInvalid);
+        uint before = s[1].Block->LinkMask;
+        Assert.Equal(SegmentError.Full, Assert.Throws<SegmentException>(() => set.Add(s[1])).Error);
+        Assert.Equal((1, before), (set.Count, s[1].Block->LinkMask));
+        s[1].Release();
+        Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
+        Assert.False(set.Remove(s[1]));
+        others[0].Dispose();
+        set.Add(s[1]);
+        Assert.Same(s[1], Any(set));
+        s[0].Release();
+        Assert.Same(s[0], Any(set));
+        Array.ForEach(others, other => other.Dispose());
+        set.Dispose();
+        AssertUnlinked(s);
+    }
+
     [Fact]
     public void A_count_that_makes_no_sense_is_told_once_and_passed_over()
     {
@@ -240,6 +266,28 @@ public sealed unsafe class SemaphoreSetTests
         SemaphoreSet set = SemaphoreSet.Join(segment, SemaphoreSet.CreateSeats(segment, seats, semaphores.Length));
         Array.ForEach(semaphores, set.Add);
         return set;
+    }
+
+    /// <summary>A set, and as many others as leave so many of a semaphore's places; and a seat for the bridge.</summary>
+    internal static SemaphoreSet[] SetsBut(Segment segment, int places, out SemaphoreSet set)
+    {
+        int part = SemaphoreSet.CreateSeats(segment, SharedSemaphore.SetsLimit + 2, 64);
+        set = SemaphoreSet.Join(segment, part);
+        return [.. Enumerable.Range(0, SharedSemaphore.SetsLimit - places).Select(_ => SemaphoreSet.Join(segment, part))];
+    }
+
+    internal static uint[] Masks(SharedSemaphore[] semaphores) => [.. semaphores.Select(s => s.Block->LinkMask)];
+
+    internal static void AssertUnlinked(SharedSemaphore[] semaphores)
+    {
+        Assert.All(Masks(semaphores), mask => Assert.Equal(0u, mask));
+        Assert.All(semaphores, s => Assert.True(new ReadOnlySpan<ulong>(s.Block->Links, SharedSemaphore.SetsLimit).IndexOfAnyExcept(0ul) < 0));
+    }
+
+    internal static SharedSemaphore? Any(SemaphoreSet set)
+    {
+        Assert.Equal(WaitStatus.Acquired, set.WaitAny(s_patience, out SharedSemaphore? which));
+        return which;
     }
 
     private static int Take(SemaphoreSet set, SharedSemaphore[] s) =>

@@ -39,6 +39,20 @@ public sealed unsafe class SharedSemaphoreTests
     }
 
     [Fact]
+    public void Refused_arguments_take_no_room()
+    {
+        using var segment = Segment.Create(Segment.LeastBytes);
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.Throws<ArgumentOutOfRangeException>(() => SharedSemaphore.CreateMany(segment, 4, initial: 5, limit: 3));
+        }
+
+        Assert.Equal(0, segment.PartCount);
+        Part all = segment.AddBytes(segment.LengthBytes - Segment.HeaderBytes);
+        Assert.True(all.Bytes.IndexOfAnyExcept((byte)0) < 0);
+    }
+
+    [Fact]
     public void A_count_above_the_limit_is_corrupt_and_counted()
     {
         using var segment = Segment.Create(Segment.LeastBytes);
