@@ -1,3 +1,4 @@
+using Rpal.Linux;
 using Rpal.Memory.Buffers;
 using Rpal.Memory.Segments;
 using Rpal.MemoryPeer.Roles;
@@ -5,9 +6,18 @@ using Rpal.MemoryPeer.Roles;
 namespace Rpal.Memory.Tests.Buffers;
 
 /// <summary>Processes that do everything at random. RPAL_LONG=1: a minute each instead of seconds.</summary>
+/// <remarks>A process dies at each point in the short form too, and is seen to have died there.</remarks>
 public sealed class BufferStressTests
 {
     private static readonly bool s_long = Environment.GetEnvironmentVariable("RPAL_LONG") == "1";
+
+    /// <summary>Doomed processes at a time, beside those that last.</summary>
+    private const int GroupSize = 4;
+
+    /// <summary>Of a process that SIGKILL ended.</summary>
+    private const int KilledCode = 128 + Signal.SIGKILL;
+
+    private static readonly string s_endless = "1000000000", s_patience = $"{PeerProcess.Patience.TotalMilliseconds}";
 
     [Theory]
     [InlineData(2, BufferLevel.Checked, 4096)]
@@ -18,45 +28,97 @@ public sealed class BufferStressTests
     {
         using var segment = Segment.Create(8 << 20);
         OwnedBuffer buffer = OwnedBuffer.Create(segment, length, new OwnedBufferOptions { Level = level });
-        string time = s_long ? "60000" : "2500";
-        List<PeerProcess> lasting = [], doomed = [];
+        Part stop = segment.AddBytes(1);                         // the peers look at it
+        List<PeerProcess> lasting = [];
         try
         {
             for (int i = 0; i < processes; i++)
             {
-                lasting.Add(PeerProcess.Start("buffer-stress", time, $"{i}"));
+                lasting.Add(PeerProcess.Start("buffer-stress", s_endless, $"{i}"));
                 lasting[^1].Send(segment);
             }
 
-            // Each point at a count of its own, a few processes at a time.
-            foreach (int point in Enumerable.Range((int)KillPoint.BufferSeatClaimed, KillPoint.BufferHalfWritten - KillPoint.BufferSeatClaimed + 1).Where((_, i) => s_long || i % 2 == processes % 2))
+            long until = Environment.TickCount64 + (s_long ? 60_000 : 0);
+            int round = 0;
+            do
             {
-                doomed.Add(PeerProcess.StartDoomed(point, 1 + point * 7 % 30, "buffer-stress", time, $"{point}"));
-                doomed[^1].Send(segment);
-                if (doomed.Count % 4 == 0)
+                foreach (KillPoint[] group in PointsOf(level).Chunk(GroupSize))
                 {
-                    doomed.ForEach(d => d.WaitForExit());
+                    KillAt(group, segment, point => CountOf(point, round));
                 }
-            }
 
+                KillRecoverer(segment);
+                round++;
+            }
+            while (Environment.TickCount64 < until);
+
+            stop.Bytes[0] = 1;
             foreach (PeerProcess peer in lasting)
             {
                 Assert.True(peer.WaitForExit() == 0, peer.ToString());
                 Assert.Contains("0 bad, 0 corrupt", peer.WaitFor("stress ends"));
             }
-
-            doomed.ForEach(d => Assert.True(d.WaitForExit() != 1, d.ToString()));
         }
         finally
         {
             lasting.ForEach(p => p.Dispose());
-            doomed.ForEach(p => p.Dispose());
         }
 
         BufferKillTests.AssertFree(segment, buffer);
         Assert.Equal(BufferStatus.Taken, buffer.TryLockRead(out ReadLease lease));
         Assert.True(lease.IsTorn || BufferContent.IsWhole(lease.Bytes));
         lease.Dispose();
+    }
+
+    /// <summary>All but the recoverer's, which <see cref="KillRecoverer"/> sees to. Bytes that are not guarded are neither opened nor closed.</summary>
+    private static IEnumerable<KillPoint> PointsOf(BufferLevel level) => Enum.GetValues<KillPoint>().Where(p => p is >= KillPoint.BufferSeatClaimed and <= KillPoint.BufferHalfWritten
+        && p != KillPoint.BufferRecovering && (level == BufferLevel.Guarded || p is not (KillPoint.BufferGuardOpened or KillPoint.BufferGuardClosed)));
+
+    /// <summary>Each at a count of its own; what comes seldom, the first time or soon after.</summary>
+    private static int CountOf(KillPoint point, int round) =>
+        1 + ((int)point + round) * 7 % (point is KillPoint.BufferHandingOver or KillPoint.BufferHandedOver or KillPoint.BufferAccepted ? 3 : 30);
+
+    private static void KillAt(KillPoint[] points, Segment segment, Func<KillPoint, int> countOf)
+    {
+        List<PeerProcess> doomed = [];
+        try
+        {
+            foreach (KillPoint point in points)
+            {
+                doomed.Add(PeerProcess.StartDoomed((int)point, countOf(point), "buffer-stress", s_patience, $"{(int)point}"));
+                doomed[^1].Send(segment);
+            }
+
+            foreach ((KillPoint point, PeerProcess peer) in points.Zip(doomed))
+            {
+                AssertDiedThere(peer, point);
+            }
+        }
+        finally
+        {
+            doomed.ForEach(p => p.Dispose());
+        }
+    }
+
+    /// <summary>Any of those who wait may be the one that recovers: others die inside until it is this one.</summary>
+    private static void KillRecoverer(Segment segment)
+    {
+        _ = segment.Sweep();                                     // else it could die while it opens the segment
+        using var recoverer = PeerProcess.StartDoomed((int)KillPoint.BufferRecovering, 1, "buffer-stress", s_patience, "1");
+        long until = Environment.TickCount64 + (long)PeerProcess.Patience.TotalMilliseconds;
+        recoverer.Send(segment);
+        while (!recoverer.HasExited && Environment.TickCount64 < until)
+        {
+            KillAt([KillPoint.BufferHalfWritten], segment, _ => 1);
+        }
+
+        AssertDiedThere(recoverer, KillPoint.BufferRecovering);
+    }
+
+    private static void AssertDiedThere(PeerProcess doomed, KillPoint point)
+    {
+        int code = doomed.WaitForExit();
+        Assert.True(code == KilledCode, $"It ended with {code}, not at {point}. It printed:\n{doomed}");
     }
 
     [Theory]

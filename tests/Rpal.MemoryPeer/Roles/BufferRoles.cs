@@ -9,6 +9,9 @@ namespace Rpal.MemoryPeer.Roles;
 /// <summary>Owned buffers as the other process uses them.</summary>
 internal static unsafe class BufferRoles
 {
+    /// <summary>Parties of a stress test, the test itself with them: whoever hands over guesses among these numbers.</summary>
+    private const int StressParties = 9;
+
     public static void Add(Dictionary<string, Func<Peer, int>> roles)
     {
         roles.Add("buffer-steps", Steps);
@@ -72,15 +75,16 @@ internal static unsafe class BufferRoles
         }
     }
 
-    /// <summary>Words: milliseconds, seed. Everything at random, until the time is over.</summary>
+    /// <summary>Words: milliseconds, seed. Everything at random, until the time is over or the first byte of part 1 is not zero.</summary>
     private static int Stress(Peer peer)
     {
         using Segment segment = peer.Receive(requireSharedAddress: false);
         OwnedBuffer buffer = OwnedBuffer.Open(segment, 0);
         var random = new Random(peer.Number(1));
         long until = Environment.TickCount64 + peer.Number(0), reads = 0, torn = 0, writes = 0, accepted = 0, bad = 0;
+        byte* stop = segment.Find(1, PartKind.Bytes).Address;
         Peer.Say("stress begins");
-        while (Environment.TickCount64 < until)
+        while (Environment.TickCount64 < until && Volatile.Read(ref *stop) == 0)
         {
             if (buffer.TryAccept(out WriteLease write) == BufferStatus.Taken)
             {
@@ -114,7 +118,7 @@ internal static unsafe class BufferRoles
 
                     break;
                 default:
-                    if (segment.Parties.Find(random.Next(1, 6)) is Party to && to != segment.Self && buffer.LockWrite(patience, out write) == BufferStatus.Taken)
+                    if (segment.Parties.Find(random.Next(1, StressParties)) is Party to && to != segment.Self && buffer.LockWrite(patience, out write) == BufferStatus.Taken)
                     {
                         BufferContent.Fill(write.Bytes, (ulong)random.NextInt64());
                         _ = write.HandOver(to);
