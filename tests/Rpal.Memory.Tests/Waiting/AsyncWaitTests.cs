@@ -17,7 +17,7 @@ public sealed class AsyncWaitTests
         SharedSemaphore[] s = Semaphores(segment, semaphores);
         int threads = Threads();
         Task<WaitStatus>[] waits = [.. Enumerable.Range(0, semaphores * each).Select(i => s[i % semaphores].WaitAsync().AsTask())];
-        Assert.InRange(Threads() - threads, 0, 20);               // the bridge, and what the thread pool likes
+        Assert.InRange(Threads(), 1, threads + 20);               // the bridge, and what the thread pool likes; of earlier tests' threads some may end meanwhile
         Assert.DoesNotContain(waits, w => w.IsCompleted);
         using var feed = PeerProcess.Start("set-feed", "1000", "7");
         feed.Send(segment);
