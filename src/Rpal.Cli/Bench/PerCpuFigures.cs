@@ -102,7 +102,7 @@ internal static unsafe class PerCpuFigures
             }
         }
 
-        Thread.Sleep(s_compilePause);
+        Thread.Sleep(s_compilePause);                            // and has done so by now: nothing tells when
         Dictionary<string, List<double>> samples = s_rows.ToDictionary(r => r.Name, _ => new List<double>());
         for (int batch = 0; batch < Batches; batch++)
         {

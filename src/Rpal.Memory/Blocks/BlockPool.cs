@@ -276,7 +276,7 @@ public sealed unsafe partial class BlockPool
         block = default;
         for (long until = Environment.TickCount64 + RecoveryWaitMs; Volatile.Read(ref _m.Header->Recovering) != 0 && Environment.TickCount64 < until;)     // SYNC recovering: pairs with BlockPoolRecovery.Recover
         {
-            Thread.Sleep(1);
+            Thread.Sleep(1);                                     // the recoverer is another process, may die, and wakes nobody: a recovery takes milliseconds
             BlockStatus status = TryClaim(out block);
             if (status != BlockStatus.Exhausted)
             {

@@ -216,7 +216,7 @@ public sealed class SemaphoreSet : IDisposable
         while (Volatile.Read(ref _waiting) != 0)
         {
             _seat.Wake();                                        // whoever sleeps finds it disposed of, and leaves
-            Thread.Sleep(1);
+            Thread.Sleep(1);                                     // a thread that had looked before, and parks now, is woken next time
         }
 
         _signal?.Dispose();

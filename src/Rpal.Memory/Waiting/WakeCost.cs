@@ -45,7 +45,7 @@ internal static unsafe class WakeCost
             sleeper.Start();
             for (uint i = 0; i < Rounds; i++)
             {
-                Thread.Sleep(SettleMs);
+                Thread.Sleep(SettleMs);                          // until the sleeper sleeps: nothing can tell from inside; a round in which it did not is left out
                 Volatile.Write(ref began[0], WaitSlice.Now);
                 Volatile.Write(ref *word, i + 1);
                 _ = Sys.FutexWake(word, 1);

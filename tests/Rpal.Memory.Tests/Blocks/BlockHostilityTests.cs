@@ -8,7 +8,7 @@ namespace Rpal.Memory.Tests.Blocks;
 public sealed class BlockHostilityTests
 {
     private const int Blocks = 64, BlockBytes = 64;
-    private static readonly int s_ms = Environment.GetEnvironmentVariable("RPAL_LONG") == "1" ? 60_000 : 3000;
+    private static readonly int s_ms = Long.Choose(3000, 60_000);
 
     [Fact]
     public unsafe void Random_words_all_over_a_pool_give_statuses_and_nothing_else()

@@ -15,7 +15,7 @@ public sealed class BlockKillTests
     /// <summary>Of a process that SIGKILL ended.</summary>
     private const int KilledCode = 128 + Signal.SIGKILL;
 
-    private static readonly bool s_long = Environment.GetEnvironmentVariable("RPAL_LONG") == "1";
+    private static readonly bool s_long = Long.IsWanted;
 
     private static int[] Counts => s_long ? [1, 2, 3, 7, 20, 50, 100, 333, 1000, 5000] : [50];
 

@@ -26,7 +26,7 @@ public sealed class BufferModelTests
     [Fact]
     public void The_lock_does_what_the_reference_does()
     {
-        bool isLong = Environment.GetEnvironmentVariable("RPAL_LONG") == "1";
+        bool isLong = Long.IsWanted;
         Check.One(
             Config.QuickThrowOnFailure.WithMaxTest(isLong ? 5_000 : 150).WithEndSize(isLong ? 400 : 120),
             Prop.ForAll(Arb.Array(Arb.From(Gen.Choose(0, Steps * Parties * Parties - 1))), Play));

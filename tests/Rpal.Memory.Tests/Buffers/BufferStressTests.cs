@@ -9,7 +9,7 @@ namespace Rpal.Memory.Tests.Buffers;
 /// <remarks>A process dies at each point in the short form too, and is seen to have died there.</remarks>
 public sealed class BufferStressTests
 {
-    private static readonly bool s_long = Environment.GetEnvironmentVariable("RPAL_LONG") == "1";
+    private static readonly bool s_long = Long.IsWanted;
 
     /// <summary>Doomed processes at a time, beside those that last.</summary>
     private const int GroupSize = 4;

@@ -288,7 +288,7 @@ public sealed class OwnedBufferTests
     {
         using var segment = Segment.Create(1 << 20);
         OwnedBuffer buffer = OwnedBuffer.Create(segment, Length);
-        int rounds = Environment.GetEnvironmentVariable("RPAL_LONG") == "1" ? 1_000_000 : 5_000;
+        int rounds = Long.Choose(5_000, 1_000_000);
         using var peer = PeerProcess.Start("buffer-echo", $"{rounds}");
         peer.Send(segment);
         peer.WaitFor("open as 1");

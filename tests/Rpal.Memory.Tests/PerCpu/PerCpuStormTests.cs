@@ -11,7 +11,7 @@ public sealed unsafe partial class PerCpuStormTests(ITestOutputHelper output)
 {
     private const int Nodes = 24, Workers = 3, ShortMs = 1500, LongMs = 45_000;
 
-    private static int DurationMs => Environment.GetEnvironmentVariable("RPAL_LONG") == "1" ? LongMs : ShortMs;
+    private static int DurationMs => Long.Choose(ShortMs, LongMs);
 
     [Fact]
     public void In_one_process_counts_are_exact_and_no_node_is_lost_or_doubled() => Storm("");
