@@ -16,7 +16,7 @@ namespace Rpal;
 /// </code></example>
 public sealed class RpalConnection
 {
-    private static readonly unsafe delegate* unmanaged<long, CallFrame*, uint> s_call = FindRoutine();
+    private static readonly unsafe delegate* unmanaged<ThreadBlock*, long, CallFrame*, uint> s_call = FindRoutine();
 
     private readonly unsafe ServiceEntry* _entry;
     private readonly ulong _registration;                              // the registration: what takes the name or the receivers later has another
@@ -109,7 +109,7 @@ public sealed class RpalConnection
             frame.AnswerCapacityBytes = sizeof(TAnswer);
             frame.Answer = (byte*)a;
             frame.Registration = _registration;
-            uint result = s_call(_place, &frame);
+            uint result = s_call(ArmedThread.Block, _place, &frame);
             return result == CallResult.Answered && frame.Status == FrameStatus.Done ? CallStatus.Answered : Finish(&frame, result, deadline, default);
         }
     }
@@ -131,7 +131,7 @@ public sealed class RpalConnection
         fixed (TAnswer* a = &answer)
         {
             CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Registration = _registration };
-            return Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
+            return Finish(&frame, s_call(ArmedThread.Block, _place, &frame), deadline, cancellationToken);
         }
     }
 
@@ -154,7 +154,7 @@ public sealed class RpalConnection
         {
             CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Registration = _registration };
             answerLengthBytes = 0;
-            CallStatus status = Finish(&frame, s_call(_place, &frame), deadline, cancellationToken);
+            CallStatus status = Finish(&frame, s_call(ArmedThread.Block, _place, &frame), deadline, cancellationToken);
             answerLengthBytes = status == CallStatus.Answered ? Math.Clamp(frame.AnswerLengthBytes, 0, answer.Length) : 0;
             return status;
         }
@@ -197,10 +197,9 @@ public sealed class RpalConnection
     [MethodImpl(MethodImplOptions.NoInlining)]
     private unsafe CallStatus Finish(CallFrame* frame, uint result, Deadline deadline, CancellationToken cancellationToken)
     {
-        while (result == CallResult.NotArmed)
+        if (result == CallResult.NotArmed)
         {
-            _ = ThreadArmory.Current;                            // this thread's first call; or its context was moved just then
-            result = s_call(_place, frame);
+            result = s_call(ThreadArmory.Current, _place, frame);
         }
 
         if ((result & CallResult.NotReady) != 0)
@@ -275,8 +274,8 @@ public sealed class RpalConnection
         }
     }
 
-    private static unsafe delegate* unmanaged<long, CallFrame*, uint> FindRoutine() =>
+    private static unsafe delegate* unmanaged<ThreadBlock*, long, CallFrame*, uint> FindRoutine() =>
         RpalFamily.Membership == FamilyMembership.Member
-            ? (delegate* unmanaged<long, CallFrame*, uint>)FamilyHeader.At->Address(Routine.CallAny)
+            ? (delegate* unmanaged<ThreadBlock*, long, CallFrame*, uint>)FamilyHeader.At->Address(Routine.CallAny)
             : null;
 }

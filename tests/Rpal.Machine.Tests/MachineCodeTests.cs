@@ -85,12 +85,8 @@ public sealed class MachineCodeTests
     }
 
     [Fact]
-    public void No_instruction_reaches_into_thread_local_storage_but_for_its_own_address()
-    {
-        Instruction[] fs = [.. Listing.Decode(MachineCode.Assemble()).Where(i => i.MemorySegment == Register.FS && i.SegmentPrefix == Register.FS)];
-        Assert.All(fs, i => Assert.Equal(0ul, i.MemoryDisplacement64));
-        Assert.Single(fs);
-    }
+    public void No_instruction_reaches_into_thread_local_storage() =>
+        Assert.DoesNotContain(Listing.Decode(MachineCode.Assemble()), i => i.MemorySegment == Register.FS && i.SegmentPrefix == Register.FS);
 
     /// <summary>What the kernel asks of a section, and what makes a lazy switch anywhere in it harmless: no address of the kernel's area is held in a register.</summary>
     [Fact]
@@ -134,7 +130,7 @@ public sealed class MachineCodeTests
     [Fact]
     public void The_fast_path_has_at_most_so_many_instructions()
     {
-        const int most = 73;                                     // raise it only with a figure in hand
+        const int most = 66;                                     // raise it only with a figure in hand
         MachineCode code = MachineCode.Assemble();
         Assert.InRange(Listing.Decode(code).Count(i => (long)i.IP >= code.Labels["call_any"] && (long)i.IP < code.Labels["nested_fs_load"]), 1, most);
     }

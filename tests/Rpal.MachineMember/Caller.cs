@@ -77,7 +77,10 @@ internal static unsafe class Caller
         }
     }
 
-    /// <summary>Short-lived threads, too: each is created by an armed thread and inherits its GS.</summary>
+    /// <summary>
+    /// Short-lived threads, too: each is created by an armed thread and inherits its GS. The last of a line of three inherits that of one that has ended, and mostly
+    /// gets its stack, so its FS.
+    /// </summary>
     private static void Work(string mode, Random random, long until, int index)
     {
         while (Stopwatch.GetTimestamp() < until && Volatile.Read(ref Program.At->Wrong) == 0)
@@ -85,9 +88,17 @@ internal static unsafe class Caller
             if (mode is "calls" or "all")
             {
                 Calls(random, CallsPerThread, until);
-                var child = new Thread(() => Guard(() => Calls(random, CallsPerThread / 20, until)));
+                Thread? heir = null;
+                var child = new Thread(() => Guard(() =>
+                {
+                    Calls(random, CallsPerThread / 20, until);
+                    int creator = Sys.GetTid();
+                    heir = new Thread(() => Guard(() => AfterEndOf(creator, () => Calls(random, CallsPerThread / 20, until))));
+                    heir.Start();
+                }));
                 child.Start();
                 child.Join();
+                heir?.Join();
             }
 
             if (mode is "registers" or "all" && index == 0)
@@ -95,6 +106,18 @@ internal static unsafe class Caller
                 Registers(random);
             }
         }
+    }
+
+    private static void AfterEndOf(int tid, Action work)
+    {
+        while (Sys.Tgkill(Sys.GetPid(), tid, 0) == 0)            // its managed thread ends before
+        {
+            Thread.Yield();
+        }
+
+        var last = new Thread(() => Guard(work));
+        last.Start();
+        last.Join();
     }
 
     private static void Calls(Random random, int count, long until)

@@ -18,7 +18,7 @@ internal static class FamilyLayout
     public const ulong Magic = 0x004D_4146_4C41_5052;
 
     /// <summary>Version of every layout in this folder. A member built with another version is refused.</summary>
-    public const uint AbiVersion = 3;
+    public const uint AbiVersion = 4;
 
     /// <summary>Type of the auxiliary vector entry that holds the address of the member's own block ("RPAL").</summary>
     /// <remarks>The vector belongs to the program image, so a child that a member starts does not inherit it.</remarks>

@@ -6,8 +6,8 @@ internal enum Routine
     /// <summary><c>int call(ThreadBlock* sender, ReceiverBlock* receiver, CallFrame* frame)</c>: a <see cref="CallResult"/>.</summary>
     Call,
 
-    /// <summary><c>int call_any(long place, CallFrame* frame)</c>: as call, from the calling
-    /// thread's block, to the receiver that it used last; <see cref="CallResult.NotArmed"/> when the thread has none.</summary>
+    /// <summary><c>int call_any(ThreadBlock* sender, long place, CallFrame* frame)</c>: as call, to the receiver of the
+    /// service that the sender used last; <see cref="CallResult.NotArmed"/> without a sender.</summary>
     CallAny,
 
     /// <summary><c>void wait(ReceiverBlock*)</c>: parks the calling thread as receiver, until it is stopped.</summary>

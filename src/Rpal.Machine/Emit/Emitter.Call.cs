@@ -8,7 +8,7 @@ internal sealed partial class Emitter
 {
     /// <summary>
     /// The call and its answer. <c>call</c> in: rdi = the sender's thread block, rsi = receiver, rdx = call frame.
-    /// <c>call_any</c> in: rdi = the service's place in the thread's list of receivers used last, rsi = call frame.
+    /// <c>call_any</c> in: rdi = the sender's thread block or 0, rsi = the service's place in its list of receivers used last, rdx = call frame.
     /// Out: eax = <see cref="CallResult"/>. The handler gets rdi = call frame, rsi = receiver, on the receiver's stack and FS.
     /// </summary>
     /// <remarks><code>
@@ -28,17 +28,9 @@ internal sealed partial class Emitter
     private void EmitCall()
     {
         Begin(Routine.CallAny, "call_any");
-        c.mov(rax, __qword_ptr.gs[rdi * 8 + ThreadBlock.LastReceiverOffset]);     // faults in a thread with no block: the trampoline continues at not_armed
-        c.mov(rdx, rsi);
-        c.mov(rsi, rax);
-        c.mov(rdi, Gs(ThreadBlock.SelfOffset));
-        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));               // a context at home does not move; one that runs foreign has one block wherever it is
-        c.test(rcx, rcx);
-        c.jne(L("call_any_foreign"));
-        Here("call_any_sender");
-        c.mov(rcx, __qword_ptr.fs[0]);                           // GS is inherited by clone, FS is not: is this thread's block its own? (TLS ABI: fs:0 = FS)
-        c.cmp(rcx, __[rdi + ThreadBlock.FsOffset]);
-        c.jne(L("not_armed"));
+        c.test(rdi, rdi);                                        // not looked for here: GS is inherited by clone, and an FS comes back with the stack of a thread that ended
+        c.je(L("not_armed"));
+        c.mov(rsi, __[rdi + rsi * 8 + ThreadBlock.LastReceiverOffset]);
         c.test(rsi, rsi);
         c.je(L("not_met"));
 
@@ -126,9 +118,6 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
 
-        Here("call_any_foreign");
-        c.mov(rdi, __[rcx + ReceiverBlock.HomeOffset]);
-        c.jmp(L("call_any_sender"));
         Here("not_met");                                         // this thread's first call of the service
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Init));
         c.ret();

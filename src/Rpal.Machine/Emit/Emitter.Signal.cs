@@ -55,7 +55,7 @@ internal sealed partial class Emitter
         c.add(r15, rcx);
         c.rdgsbase(rbx);
         c.test(rbx, rbx);
-        c.je(L("no_block"));
+        c.je(L("chain"));
         if (_inject)
         {
             EmitInjection();
@@ -74,17 +74,6 @@ internal sealed partial class Emitter
         Here("signal_return");
         c.add(rsp, 24);
         c.ret();
-
-        // A thread's first call reads its block through GS and has none: as the kernel does it, a table of one fault and its way on.
-        Here("no_block");
-        c.cmp(r12d, SystemCall.SigSegv);
-        c.jne(L("chain"));
-        c.lea(rax, __[L("call_any")]);
-        c.cmp(rax, __[r14 + Rip]);
-        c.jne(L("chain"));
-        c.lea(rax, __[L("not_armed")]);
-        c.mov(__[r14 + Rip], rax);
-        c.jmp(L("signal_return"));
 
         // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
         Here("maybe_parked");

@@ -21,9 +21,6 @@ internal static unsafe class ThreadArmory
     private static readonly Dictionary<int, int> s_byTid = [];
     private static int s_fresh, s_next;
 
-    [ThreadStatic]
-    private static ThreadBlock* t_block;
-
     /// <summary>Blocks that are in use or not yet known to be free.</summary>
     public static int BlocksInUse
     {
@@ -42,7 +39,7 @@ internal static unsafe class ThreadArmory
     {
         get
         {
-            ThreadBlock* block = t_block;
+            ThreadBlock* block = ArmedThread.Block;
             return block is not null ? block : Arm();
         }
     }
@@ -78,7 +75,7 @@ internal static unsafe class ThreadArmory
         }
 
         PerCpuThread.Armed();
-        return t_block = block;
+        return ArmedThread.Block = block;
     }
 
     private static readonly uint s_injectReload = uint.TryParse(Environment.GetEnvironmentVariable("RPAL_TEST_INJECT_EVERY"), out uint every) ? every : 0;

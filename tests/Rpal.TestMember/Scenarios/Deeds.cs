@@ -12,7 +12,7 @@ internal enum Deed
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung, ComputeAnnounced, SleepAnnounced,
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
     StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
-    SleepAtHome, ReceivedTicks,
+    SleepAtHome, ReceivedTicks, KernelPid,
 }
 
 /// <summary>What a callee does when it is told to.</summary>
@@ -29,6 +29,7 @@ internal static class Deeds
         {
             case Deed.Nothing: return n;
             case Deed.Pid: return Environment.ProcessId;
+            case Deed.KernelPid: return Rpal.Linux.Sys.GetPid();     // Pid is what the runtime remembers
             case Deed.CatchNullReference: return CatchNullReference();
             case Deed.Throw: throw new InvalidOperationException("as told");
             case Deed.ThrowHuge: throw new InvalidOperationException(new string('ä', 20_000));

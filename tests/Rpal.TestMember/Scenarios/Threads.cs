@@ -1,4 +1,5 @@
 using Rpal.Internal;
+using Rpal.Linux;
 
 namespace Rpal.TestMember.Scenarios;
 
@@ -11,6 +12,7 @@ internal static class Threads
     {
         scenarios.AddCaller("senders-come-and-go", SendersComeAndGo);
         scenarios.AddCaller("started-by-a-sender", StartedByASender);
+        scenarios.AddCaller("after-a-sender", AfterASender);
         scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
         scenarios.Add("old-connections", _ => OldConnections());
     }
@@ -71,6 +73,46 @@ internal static class Threads
             Volatile.Write(ref stop, true);
             other.Join();
         }
+    }
+
+    /// <summary>
+    /// What a sender's child starts once the sender has ended has that one's GS by clone, and with its stack its FS: it must not be taken for it.
+    /// It would enter the service without Syscall User Dispatch, and the handler's system calls would be this process's.
+    /// </summary>
+    private static unsafe void AfterASender(RpalConnection work)
+    {
+        long service = work.Do(Deed.KernelPid);
+        int met = 0;
+        for (int round = 0; round < 50; round++)
+        {
+            int sender = 0;
+            nint fs = 0;
+            Thread? child = null;
+            using var ended = new ManualResetEventSlim();
+            Check.Parallel(1, _ =>
+            {
+                Check.Equal(service, work.Do(Deed.KernelPid));
+                (sender, fs) = (ThreadArmory.Current->Tid, ThreadArmory.Current->Fs);
+                child = new Thread(() =>
+                {
+                    ended.Wait();
+                    Check.Parallel(2, _ =>
+                    {
+                        Check.Equal(service, work.Do(Deed.KernelPid));
+                        work.Do(Deed.Sleep, 2);                  // the other one is armed meanwhile, with the block of the one that ended
+                        Check.Equal(service, work.Do(Deed.KernelPid));
+                        Check.Equal(Sys.GetTid(), ThreadArmory.Current->Tid);
+                        Interlocked.Add(ref met, ThreadArmory.Current->Fs == fs ? 1 : 0);
+                    });
+                });
+                child.Start();
+            });
+            Check.Comes(() => Sys.Tgkill(Sys.GetPid(), sender, 0) == -(int)Errno.ESRCH);     // its managed thread has ended before
+            ended.Set();
+            child!.Join();
+        }
+
+        Check.That(met > 0, "no thread got the FS of one that had ended: nothing was tested");
     }
 
     private static int ServicesComeAndGo(int times)
