@@ -22,13 +22,16 @@ internal sealed class PeerProcess : IDisposable
     /// <param name="setting">An environment variable, "NAME=value"; "" none.</param>
     /// <param name="role">Which.</param>
     /// <param name="words">Its arguments.</param>
-    private PeerProcess(string setting, string role, string[] words)
+    /// <param name="descriptors">RLIMIT_NOFILE; 0 the usual.</param>
+    private PeerProcess(string setting, string role, string[] words, int descriptors = 0)
     {
         Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.SequencedPacket | SocketType.CloseOnExec, out int ours, out int theirs));
         _socket = new SafeFileHandle(ours, ownsHandle: true);
         int inherited = Sys.DuplicateInherited(theirs, 3);
         _ = Sys.Close(theirs);
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Rpal.MemoryPeer"), [$"{inherited}", role, .. words])
+        string program = Path.Combine(AppContext.BaseDirectory, "Rpal.MemoryPeer");
+        string[] limited = descriptors == 0 ? [program] : ["sh", "-c", $"ulimit -n {descriptors}; exec \"$0\" \"$@\"", program];
+        var start = new ProcessStartInfo(limited[0], [.. limited[1..], $"{inherited}", role, .. words])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -54,6 +57,9 @@ internal sealed class PeerProcess : IDisposable
 
     /// <summary>One with an environment variable, "NAME=value"; "" none.</summary>
     public static PeerProcess StartWith(string setting, string role, params string[] words) => new(setting, role, words);
+
+    /// <summary>One that can have so many descriptors.</summary>
+    public static PeerProcess StartLimited(int descriptors, string role, params string[] words) => new("", role, words, descriptors);
 
     /// <summary>One that kills itself the <paramref name="count"/>-th time it comes to a point.</summary>
     public static PeerProcess StartDoomed(int killPoint, int count, string role, params string[] words) => new($"{KillPoints.Variable}={killPoint}:{count}", role, words);

@@ -229,7 +229,7 @@ internal sealed unsafe class OwnershipSide : IDisposable
         Span<int> descriptor = stackalloc int[1];
         nint n;
         Wait wait = new(this);
-        while ((n = Sys.ReceiveDescriptors(_socket, one, descriptor, out _)) == -(int)Errno.EAGAIN)
+        while ((n = Sys.ReceiveDescriptors(_socket, one, descriptor, out _, out _)) == -(int)Errno.EAGAIN)
         {
             wait.Turn();
         }

@@ -110,7 +110,7 @@ public static unsafe class Keeper
     {
         Span<byte> bytes = stackalloc byte[MessageBytesLimit];
         Span<int> descriptors = stackalloc int[Ward.DescriptorCount];
-        nint n = Sys.ReceiveDescriptors(socket, bytes, descriptors, out int count);
+        nint n = Sys.ReceiveDescriptors(socket, bytes, descriptors, out int count, out _);
         if (n <= 0)
         {
             return n == -(int)Errno.EINTR;

@@ -231,11 +231,19 @@ public static unsafe class SegmentTransfer
             }
         }
 
+        private static string TextOf(DescriptorLoss loss) => loss switch
+        {
+            DescriptorLoss.NotInstalled => $"The other process sent a descriptor, and this process could not take it (recvmsg, MSG_CTRUNC): RLIMIT_NOFILE is {Sys.DescriptorLimit()} here. Raise it, or close descriptors; else fs.file-max or a security module is what forbids it.",
+            DescriptorLoss.RoomTaken => "The other process sent a descriptor, and the socket's options ask for other control messages, which took its room (recvmsg, MSG_CTRUNC): use a socket without SO_PASSCRED, SO_PASSSEC and SO_TIMESTAMP.",
+            _ => "The other process sent more than one descriptor with a message (or the socket here has SO_PASSPIDFD): a segment's transfer has one at most. All were closed.",
+        };
+
         private Message HearInto(ref SafeFileHandle? descriptor)
         {
             Message message = default;
             Span<int> descriptors = stackalloc int[1];
             int got = 0;
+            DescriptorLoss lost = DescriptorLoss.None;
             long until = Environment.TickCount64 + _timeoutMs;
             while (got < Message.SizeBytes)
             {
@@ -246,11 +254,16 @@ public static unsafe class SegmentTransfer
                     throw new SegmentException(SegmentError.TransferFailed, $"The other process said nothing for {_timeoutMs} ms.");
                 }
 
-                int more = 0;
-                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors, out more);
-                if (more > 0)
+                (int more, DescriptorLoss loss) = (0, DescriptorLoss.None);
+                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors, out more, out loss);
+                lost = loss != DescriptorLoss.None ? loss : lost;
+                if (more > 0 && descriptor is not null)
                 {
-                    descriptor?.Dispose();                       // one comes with a message, the last is it
+                    _ = Sys.Close(descriptors[0]);
+                    lost = DescriptorLoss.TooManySent;
+                }
+                else if (more > 0)
+                {
                     descriptor = new SafeFileHandle(descriptors[0], ownsHandle: true);
                 }
 
@@ -265,6 +278,12 @@ public static unsafe class SegmentTransfer
                 }
 
                 got += (int)n;
+            }
+
+            if (lost != DescriptorLoss.None)
+            {
+                TryRefuse(SegmentError.TransferFailed);
+                throw new SegmentException(SegmentError.TransferFailed, TextOf(lost));
             }
 
             if (message.Magic != Magic || message.Word is < Word.Offer or > Word.Refused)

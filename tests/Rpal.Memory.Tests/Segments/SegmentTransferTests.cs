@@ -72,6 +72,53 @@ public sealed class SegmentTransferTests
         Assert.DoesNotContain("multiple", e.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>40 bytes one by one, each with descriptors: as many as the receiver's room seems to have.</summary>
+    [Theory]
+    [InlineData(2)]
+    [InlineData(1)]
+    public void A_peer_that_sends_descriptors_with_every_byte_is_refused_and_none_stays_open(int descriptorsEach)
+    {
+        Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.Stream | SocketType.CloseOnExec, out int near, out int far));
+        Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.Stream | SocketType.CloseOnExec, out int hostile, out int ours));
+        using (var theirs = new SafeFileHandle(hostile, ownsHandle: true))
+        using (var socket = new SafeFileHandle(ours, ownsHandle: true))
+        {
+            for (int i = 0; i < MessageBytes; i++)
+            {
+                Assert.Equal(1, Sys.SendDescriptors(hostile, [0], [.. Enumerable.Repeat(far, descriptorsEach)]));
+            }
+
+            SegmentException e = Assert.Throws<SegmentException>(() => SegmentTransfer.Receive(socket, PeerProcess.Patience));
+            Assert.Equal(SegmentError.TransferFailed, e.Error);
+            Assert.Contains("more than one descriptor", e.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(0, Sys.Close(far));
+        AssertNobodyHasTheOtherEnd(near);
+        Assert.Equal(0, Sys.Close(near));
+    }
+
+    [Fact]
+    public void A_process_whose_descriptors_are_used_up_says_so_instead_of_blaming_the_other()
+    {
+        using PeerProcess peer = PeerProcess.StartLimited(descriptors: 200, "full-table");
+        using var segment = Segment.Create(Length);
+        peer.WaitFor("full");
+        SegmentException e = Assert.Throws<SegmentException>(() => peer.Send(segment));
+        Assert.Equal(SegmentError.TransferFailed, e.Error);
+        string line = peer.WaitFor("with no descriptor free: TransferFailed:");
+        Assert.All(["could not take it", "RLIMIT_NOFILE is 200"], part => Assert.Contains(part, line, StringComparison.Ordinal));
+        _ = peer.Send(segment);                                  // the next time, with room
+        peer.WaitFor("open as 1");
+        Assert.Equal(0, peer.WaitForExit());
+    }
+
+    private static unsafe void AssertNobodyHasTheOtherEnd(int near)
+    {
+        PollFd poll = new() { Fd = near, Events = PollEvents.In };
+        Assert.Equal(1, Sys.Poll(&poll, 1, (int)PeerProcess.Patience.TotalMilliseconds));
+    }
+
     /// <summary>What the side says that is told something else than the other said.</summary>
     private static async Task<SegmentException> Changed(bool inAnswer, Action<byte[]> change)
     {
@@ -111,7 +158,7 @@ public sealed class SegmentTransferTests
         Assert.Equal(1, Sys.Poll(&poll, 1, (int)PeerProcess.Patience.TotalMilliseconds));
         byte[] message = new byte[MessageBytes];
         Span<int> descriptors = stackalloc int[1];
-        Assert.Equal(MessageBytes, Sys.ReceiveDescriptors((int)from.DangerousGetHandle(), message, descriptors, out int count));
+        Assert.Equal(MessageBytes, Sys.ReceiveDescriptors((int)from.DangerousGetHandle(), message, descriptors, out int count, out _));
         change(message);
         Assert.Equal(MessageBytes, Sys.SendDescriptors((int)to.DangerousGetHandle(), message, descriptors[..count]));
         if (count > 0)

@@ -14,6 +14,7 @@ internal static unsafe class SegmentRoles
         roles.Add("add-parts", AddParts);
         roles.Add("fill-parts", FillParts);
         roles.Add("segment-hostile", Hostile);
+        roles.Add("full-table", FullTable);
     }
 
     /// <summary>Opens a segment, says where, adds one to its first part's first byte, and stays.</summary>
@@ -84,6 +85,37 @@ internal static unsafe class SegmentRoles
         }
 
         return 0;
+    }
+
+    /// <summary>Receives a segment when no descriptor is free, and once more when some are.</summary>
+    private static int FullTable(Peer peer)
+    {
+        Peer.Say("begins");                                      // what needs descriptors of its own, has them before
+        TryReceive(TimeSpan.Zero, "too early");
+        List<int> filled = [];
+        while (Linux.Sys.DuplicateInherited(1, 3) is var fd and >= 0)
+        {
+            filled.Add(fd);
+        }
+
+        Peer.Say("full");
+        TryReceive(Peer.Patience, "with no descriptor free");
+        filled.ForEach(fd => Linux.Sys.Close(fd));
+        using Segment segment = peer.Receive();
+        Peer.Say($"open as {segment.Self.Number}");
+        return 0;
+
+        void TryReceive(TimeSpan patience, string how)
+        {
+            try
+            {
+                SegmentTransfer.Receive(peer.Socket, patience).Dispose();
+            }
+            catch (SegmentException e)
+            {
+                Peer.Say($"{how}: {e.Error}: {e.Message}");
+            }
+        }
     }
 
     /// <summary>Has something else at all addresses that segments can have, but for a hole.</summary>
