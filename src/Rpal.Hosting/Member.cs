@@ -33,10 +33,12 @@ internal sealed unsafe class Member
     private readonly Lock _pidfdLock = new();
     private readonly OpeningBalance _opening;
     private readonly ulong _receivedAtStart;
+    private readonly Action<string> _notice;
     private bool _pidfdClosed;
 
-    private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker)
+    private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker, Action<string> notice)
     {
+        _notice = notice;
         _family = family;
         Definition = definition;
         Index = index;
@@ -101,7 +103,7 @@ internal sealed unsafe class Member
             {
                 LastReceived = family.LastReceived is null ? null : family.LastReceived + index,
             };
-            member = new Member(family, definition, index, task.Pid, task.Pidfd, broker);
+            member = new Member(family, definition, index, task.Pid, task.Pidfd, broker, notice);
             member.Serve(task, notice, beforeServing);
             return member;
         }
@@ -261,6 +263,11 @@ internal sealed unsafe class Member
         foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, lost.Describe(Definition.Name));
+        }
+
+        if (Volatile.Read(ref _block->Strayed) != 0)
+        {
+            _notice("ended itself: one of its threads stood in another member's context, which it was not lent. That is a fault of Rpal: please report it.");
         }
 
         report.Run();

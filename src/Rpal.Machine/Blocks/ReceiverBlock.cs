@@ -18,6 +18,7 @@ namespace Rpal.Machine.Blocks;
 /// 188 CPU that it parked on u32   192 CPU of its last lazily switched sender u32
 /// 200 lazy switches for a signal u64   208 for a fault u64 (the others were for a system call)
 /// 216 began u64: time stamp of the claim, 0 when the call is not timed   224 calls u64: handlers that returned
+/// 232 thread u64: its service's own word for the thread, see ReceiverThread in Rpal
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct ReceiverBlock
@@ -70,4 +71,5 @@ internal unsafe struct ReceiverBlock
     [FieldOffset(LazyFaultsOffset)] public ulong LazyFaults;
     [FieldOffset(BeganOffset)] public ulong Began;
     [FieldOffset(CallsOffset)] public ulong Calls;
+    [FieldOffset(232)] public long Thread;
 }

@@ -333,6 +333,12 @@ internal sealed partial class Emitter
     {
         LoadHeader(rax);
         c.mov(__dword_ptr[rax + FamilyHeader.KillWordOffset], 0);
+        EmitEndProcess();
+    }
+
+    /// <summary>kill(getpid(), SIGKILL): of the process whose kernel thread this is, whatever context it executes.</summary>
+    private void EmitEndProcess()
+    {
         c.mov(eax, SystemCall.GetPid);
         c.syscall();
         c.mov(edi, eax);

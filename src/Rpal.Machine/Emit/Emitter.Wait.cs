@@ -35,7 +35,10 @@ internal sealed partial class Emitter
         c.jmp(L("park_wake_waiters"));
 
         // The handler returned on its own kernel thread: answer through the sender's reply word.
-        Here("answer_home");
+        Here("answer_home");                                     // On another's, GS and context disagree: that thread must not park here.
+        c.mov(rax, Gs(ThreadBlock.SelfOffset));
+        c.cmp(rax, __[rbx + ReceiverBlock.HomeOffset]);
+        c.jne(L("strayed"));
         EmitEnterParking();
         KillPoint("home_answer");
         c.mov(r12, __[rbx + ReceiverBlock.PendingOffset]);
@@ -152,6 +155,13 @@ internal sealed partial class Emitter
         c.mov(eax, SystemCall.RtSigreturn);
         c.syscall();
         c.ud2();
+
+        // This thread's block says that it executes no context, and it stands in one. It would park here for ever, unknown to
+        // everybody, and take the receiver's next frame. Its process ends instead; the host says why.
+        Here("strayed");
+        c.mov(rax, Gs(ThreadBlock.MemberOffset));
+        c.mov(__dword_ptr[rax + MemberBlock.StrayedOffset], 1);
+        EmitEndProcess();
 
         Here("leave_wait");
         c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);          // closed when a signal was deferred
