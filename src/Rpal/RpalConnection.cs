@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -68,7 +69,7 @@ public sealed class RpalConnection
         try
         {
             return TryConnect(service, key) ?? await Task.Factory.StartNew(() => Await(service, key, cancellationToken), cancellationToken,
-                TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+                TaskCreationOptions.LongRunning | TaskCreationOptions.RunContinuationsAsynchronously, TaskScheduler.Default).ConfigureAwait(false);
         }
         catch (OperationCanceledException e)
         {
@@ -101,6 +102,11 @@ public sealed class RpalConnection
         fixed (TRequest* q = &request)
         fixed (TAnswer* a = &answer)
         {
+            if (!OwnMemory.Holds(q, a))
+            {
+                return CallWithCopies(method, request, ref answer, deadline, default);
+            }
+
             CallFrame frame;
             frame.Method = method;
             frame.Status = FrameStatus.Done;
@@ -130,8 +136,9 @@ public sealed class RpalConnection
         fixed (TRequest* q = &request)
         fixed (TAnswer* a = &answer)
         {
-            CallFrame frame = new() { Method = method, Request = (byte*)q, RequestLengthBytes = sizeof(TRequest), Answer = (byte*)a, AnswerCapacityBytes = sizeof(TAnswer), Registration = _registration };
-            return Finish(&frame, s_call(ArmedThread.Block, _place, &frame), deadline, cancellationToken);
+            return OwnMemory.Holds(q, a)
+                ? Call(method, (byte*)q, sizeof(TRequest), (byte*)a, sizeof(TAnswer), out _, deadline, cancellationToken)
+                : CallWithCopies(method, request, ref answer, deadline, cancellationToken);
         }
     }
 
@@ -149,14 +156,13 @@ public sealed class RpalConnection
     public unsafe CallStatus Call(int method, ReadOnlySpan<byte> request, Span<byte> answer, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        answerLengthBytes = 0;
         fixed (byte* q = request)
         fixed (byte* a = answer)
         {
-            CallFrame frame = new() { Method = method, Request = q, RequestLengthBytes = request.Length, Answer = a, AnswerCapacityBytes = answer.Length, Registration = _registration };
-            answerLengthBytes = 0;
-            CallStatus status = Finish(&frame, s_call(ArmedThread.Block, _place, &frame), deadline, cancellationToken);
-            answerLengthBytes = status == CallStatus.Answered ? Math.Clamp(frame.AnswerLengthBytes, 0, answer.Length) : 0;
-            return status;
+            return OwnMemory.Holds(q, request.Length) && OwnMemory.Holds(a, answer.Length)
+                ? Call(method, q, request.Length, a, answer.Length, out answerLengthBytes, deadline, cancellationToken)
+                : CallWithCopies(method, request, answer, out answerLengthBytes, deadline, cancellationToken);
         }
     }
 
@@ -192,6 +198,62 @@ public sealed class RpalConnection
 
     /// <summary>For benchmarks that make frames themselves.</summary>
     internal ulong Registration => _registration;
+
+    /// <summary>One call with memory that is this process's to lend.</summary>
+    private unsafe CallStatus Call(
+        int method, byte* request, int requestLengthBytes, byte* answer, int answerCapacityBytes, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
+    {
+        CallFrame frame = new()
+        {
+            Method = method,
+            Request = request,
+            RequestLengthBytes = requestLengthBytes,
+            Answer = answer,
+            AnswerCapacityBytes = answerCapacityBytes,
+            Registration = _registration,
+        };
+        CallStatus status = Finish(&frame, s_call(ArmedThread.Block, _place, &frame), deadline, cancellationToken);
+        answerLengthBytes = status == CallStatus.Answered ? Math.Clamp(frame.AnswerLengthBytes, 0, answerCapacityBytes) : 0;
+        return status;
+    }
+
+    /// <summary>A handler hands on what it was lent: the next process gets copies, which live as long as this one (<see cref="OwnMemory"/>).</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private unsafe CallStatus CallWithCopies<TRequest, TAnswer>(int method, TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
+        where TRequest : unmanaged
+        where TAnswer : unmanaged
+    {
+        TAnswer own = answer;                                    // the handler may leave it as it is
+        CallStatus status = Call(method, (byte*)&request, sizeof(TRequest), (byte*)&own, sizeof(TAnswer), out _, deadline, cancellationToken);
+        if (status == CallStatus.Answered)
+        {
+            answer = own;
+        }
+
+        return status;
+    }
+
+    private unsafe CallStatus CallWithCopies(
+        int method, ReadOnlySpan<byte> request, Span<byte> answer, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
+    {
+        byte[] ownRequest = ArrayPool<byte>.Shared.Rent(request.Length), ownAnswer = ArrayPool<byte>.Shared.Rent(answer.Length);
+        try
+        {
+            request.CopyTo(ownRequest);
+            fixed (byte* q = ownRequest)
+            fixed (byte* a = ownAnswer)
+            {
+                CallStatus status = Call(method, q, request.Length, a, answer.Length, out answerLengthBytes, deadline, cancellationToken);
+                ownAnswer.AsSpan(0, answerLengthBytes).CopyTo(answer);
+                return status;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(ownRequest);
+            ArrayPool<byte>.Shared.Return(ownAnswer);
+        }
+    }
 
     /// <summary>Everything but the plain answer.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
