@@ -1,6 +1,11 @@
 namespace Rpal;
 
 /// <summary>Answers a call whose request and answer are plain values. Both lie in the caller's memory.</summary>
+/// <remarks>
+/// <para>Request and answer are lent until the handler returns. A handler may hand them on to a call of its own: that process gets copies.</para>
+/// <para>A handler leaves nothing behind in its thread: AsyncLocals (culture, principal, activity), synchronization context, name, priority and
+/// background are reset when it returns. Thread-statics, and what native code changed of the thread, stay, as in the thread pool.</para>
+/// </remarks>
 /// <typeparam name="TRequest">An unmanaged type, the same on both sides.</typeparam>
 /// <typeparam name="TAnswer">An unmanaged type, the same on both sides.</typeparam>
 /// <param name="request">Read it where the caller has it. The caller waits, but its other threads may write there: copy what you check.</param>
@@ -10,6 +15,7 @@ public delegate void CallHandler<TRequest, TAnswer>(in TRequest request, ref TAn
     where TAnswer : unmanaged;
 
 /// <summary>Answers a call whose request and answer are bytes. Both lie in the caller's memory.</summary>
+/// <remarks>As <see cref="CallHandler{TRequest, TAnswer}"/>.</remarks>
 /// <param name="request">Read it where the caller has it.</param>
 /// <param name="answer">Takes the answer.</param>
 public delegate void BytesHandler(ReadOnlySpan<byte> request, ref AnswerWriter answer);

@@ -40,7 +40,7 @@ internal static unsafe class DirectoryWatch
             {
                 s_running = true;
                 s_told = Volatile.Read(ref FamilyHeader.At->DirectorySequence);
-                new Thread(Run) { IsBackground = true, Name = "rpal directory" }.Start();
+                new Thread(Run) { IsBackground = true, Name = "rpal directory" }.UnsafeStart();
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -28,6 +29,7 @@ internal static unsafe class Dispatcher
     [UnmanagedCallersOnly]
     private static void Dispatch(CallFrame* frame, ReceiverBlock* receiver)
     {
+        Debug.Assert(OwnMemory.IsLent(frame, receiver->Sender), "A frame never points outside its sender's slot.");
         try
         {
             uint method = (uint)frame->Method;
@@ -44,6 +46,8 @@ internal static unsafe class Dispatcher
         {
             Report(e, frame, receiver->Sender->ErrorText);
         }
+
+        ReceiverThread.LeaveNothing(receiver);
     }
 
     /// <summary>The exception as text in the sender's error buffer: type, message and stack, each ended by a zero, cut at the buffer's end.</summary>

@@ -35,7 +35,7 @@ internal sealed unsafe class Receiver
     /// <summary>Starts the thread; completes when it is armed, faults when it cannot be.</summary>
     public Task Start()
     {
-        _thread.Start();
+        _thread.UnsafeStart();                                   // calls see no AsyncLocals of whoever enabled the service
         return _armed.Task;
     }
 
@@ -101,6 +101,7 @@ internal sealed unsafe class Receiver
                 Handler = _handler,
                 Service = FamilyHeader.Service(_service),
                 Cookie = _cookie,
+                Thread = ReceiverThread.Note(_index),
                 Registration = _registration,
                 FrameArea = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes,
                 ParkTop = parking + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes - 64,
