@@ -15,7 +15,7 @@ internal static unsafe class MemberRuntime
     private static readonly MemberBlock* s_member;
     private static readonly uint s_hostAbi;
     private static OpeningBalance? s_opening;
-    private static bool s_attached;
+    private static bool s_claimed, s_agentStarted, s_attached;
 
     public static FamilyMembership Membership => s_membership;
 
@@ -54,7 +54,8 @@ internal static unsafe class MemberRuntime
                 return;
             }
 
-            new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.Start();
+            Claim();
+            StartAgent();
             AwaitAgent();
             nint r = Ask(HostCall.Attach);
             if (r < 0)
@@ -65,6 +66,28 @@ internal static unsafe class MemberRuntime
             s_opening = new OpeningBalance(s_member->Index);     // before this process can call
             Volatile.Write(ref s_attached, true);
             FamilyMeter.Start();                                 // listeners may run here, and use what is attached
+        }
+    }
+
+    /// <summary>Blocks, receivers and the agent are handed out from statics: two copies of this library in one process would hand out the same.</summary>
+    private static void Claim()
+    {
+        if (!s_claimed && Interlocked.CompareExchange(ref s_member->Library, 1, 0) != 0)
+        {
+            throw new RpalException(RpalError.Unsupported,
+                "Another copy of the Rpal library serves this process already (a second AssemblyLoadContext, a plug-in of its own). Load Rpal once, in the default context, and share it.");
+        }
+
+        s_claimed = true;
+    }
+
+    /// <summary>Once: an attach that failed is tried again, and two agents would take each other's calls.</summary>
+    private static void StartAgent()
+    {
+        if (!s_agentStarted)
+        {
+            new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.UnsafeStart();
+            s_agentStarted = true;
         }
     }
 
