@@ -136,7 +136,7 @@ public sealed class DeathTests
         }
     }
 
-    private static FamilyRun Run(MemberSpec victim, MemberSpec caller)
+    internal static FamilyRun Run(MemberSpec victim, MemberSpec caller)
     {
         using var run = FamilyRun.Start(victim, MemberSpec.Serves("work"), caller);
         run.WaitForEnd(caller.Name, "work");

@@ -102,13 +102,14 @@ internal static class Deaths
     }
 
     /// <summary>This process calls b, whose handler is in a call to work when b is killed: the innermost call still ends.</summary>
-    private static int KillTheMiddle()
+    private static unsafe int KillTheMiddle()
     {
         RpalConnection b = Calls.Connect("b"), work = Calls.Connect("work");
         int pid = (int)b.Do(Deed.Pid);
         long[] hold = GC.AllocateArray<long>(1, pinned: true);
         CallStatus status = CallStatus.Busy;
-        var caller = new Thread(() => status = b.Call(Methods.Forward, new Order(Deed.HoldUntilTold, 0), ref hold[0], Calls.Soon));
+        long word = (long)System.Runtime.CompilerServices.Unsafe.AsPointer(ref hold[0]), answer = 0;
+        var caller = new Thread(() => status = b.Call(Methods.Forward, new Order(Deed.HoldUntilTold, word), ref answer, Calls.Soon));
         caller.Start();
         Check.Comes(() => Volatile.Read(ref hold[0]) == 1);
         Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));

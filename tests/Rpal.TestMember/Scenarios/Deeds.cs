@@ -13,6 +13,7 @@ internal enum Deed
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
     StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
     SleepAtHome, ReceivedTicks, KernelPid,
+    SeeTraces, LeaveTraces, LeaveTracesAndThrow, LeaveTracesAtHome, ForgetTheCaller, AnswerThroughGate, HoldAtHome, Held, LetGo,
 }
 
 /// <summary>What a callee does when it is told to.</summary>
@@ -64,7 +65,7 @@ internal static class Deeds
             case Deed.Yield: return KernelDeeds.YieldOften((int)n);
             case Deed.Advise: return KernelDeeds.Advise();
             case Deed.FileExists: return File.Exists("/") || Directory.Exists("/") ? 1 : 0;
-            case Deed.HoldUntilTold: return HoldUntilTold(ref answer);
+            case Deed.HoldUntilTold: return HoldUntilTold(n);
             case Deed.AllocatedBytes: return GC.GetAllocatedBytesForCurrentThread();
             case Deed.Collections: return GC.CollectionCount(0);
             case Deed.Allocate: return CollectorDeeds.Allocate((int)n);
@@ -87,16 +88,26 @@ internal static class Deeds
             case Deed.StateDisable: return States.Disable();
             case Deed.StateClose: return States.Close();
             case Deed.StateFlicker: return States.Flicker(n);
+            case Deed.SeeTraces: return (long)Isolation.See();
+            case Deed.LeaveTraces: return Isolation.Leave((Traces)n);
+            case Deed.LeaveTracesAndThrow: Isolation.Leave((Traces)n); throw new InvalidOperationException("as told");
+            case Deed.LeaveTracesAtHome: KernelDeeds.UseFile(); return Isolation.Leave((Traces)n);
+            case Deed.ForgetTheCaller: return Isolation.ForgetTheCaller();
+            case Deed.AnswerThroughGate: Proxies.AnswerThroughGate(n, ref answer); return answer;
+            case Deed.HoldAtHome: return Proxies.HoldAtHome();
+            case Deed.Held: return Proxies.Held;
+            case Deed.LetGo: return Proxies.LetGo();
             default: throw new ArgumentOutOfRangeException(nameof(deed), deed, null);
         }
     }
 
     private static void Announce(ref long answer) => Volatile.Write(ref answer, 1);
 
-    private static long HoldUntilTold(ref long answer)
+    /// <param name="word">Address of the caller's word: 1 says that it is here, 2 lets it go.</param>
+    private static unsafe long HoldUntilTold(long word)
     {
-        Announce(ref answer);
-        for (long begin = Stopwatch.GetTimestamp(); Volatile.Read(ref answer) != 2;)
+        Announce(ref *(long*)word);
+        for (long begin = Stopwatch.GetTimestamp(); Volatile.Read(ref *(long*)word) != 2;)
         {
             Check.That(Stopwatch.GetElapsedTime(begin) < Check.Patience, "nobody told");
         }

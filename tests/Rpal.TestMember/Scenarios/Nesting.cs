@@ -23,9 +23,17 @@ internal static class Nesting
         scenarios.Add("mutual", args => Mutual(int.Parse(args[0]), int.Parse(args[1])));
     }
 
-    /// <summary>Has the next service do it: request and answer stay where the first caller has them.</summary>
+    /// <summary>Has the next service do it: it hands on what it was lent.</summary>
     public static void Forward(in Order order, ref long answer) =>
         Check.Equal(CallStatus.Answered, s_connections.GetOrAdd(s_next, static name => Calls.Connect(name)).Call(Methods.Do, in order, ref answer, Calls.Soon));
+
+    /// <summary>As <see cref="Forward"/>, for bytes.</summary>
+    public static void ForwardBytes(ReadOnlySpan<byte> request, ref AnswerWriter answer)
+    {
+        RpalConnection next = s_connections.GetOrAdd(s_next, static name => Calls.Connect(name));
+        Check.Equal(CallStatus.Answered, next.Call(Methods.DoBytes, request, answer.Rest, out int lengthBytes, Calls.Soon));
+        answer.Advance(lengthBytes);
+    }
 
     public static long Relay(long order)
     {

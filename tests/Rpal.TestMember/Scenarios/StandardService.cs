@@ -1,11 +1,13 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Rpal.TestMember.Scenarios;
 
 /// <summary>Methods of the standard service.</summary>
 internal static class Methods
 {
-    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Forward = 7, Relay = 8;
+    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Forward = 7, Relay = 8, ForwardBytes = 9, DoBytes = 10, ThreadName = 11;
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);
@@ -51,7 +53,19 @@ internal static class StandardService
         service.Handle(Methods.Where, Where);
         service.Handle<Order, long>(Methods.Forward, static (in q, ref a) => Nesting.Forward(in q, ref a));
         service.Handle<long, long>(Methods.Relay, static (in q, ref a) => a = Nesting.Relay(q));
+        service.Handle(Methods.ForwardBytes, Nesting.ForwardBytes);
+        service.Handle(Methods.DoBytes, DoBytes);
+        service.Handle(Methods.ThreadName, static (_, ref a) => a.Write(Encoding.UTF8.GetBytes(Thread.CurrentThread.Name ?? "")));
         return service;
+    }
+
+    /// <summary>As <see cref="Methods.Do"/>, writing where the caller wants it from the start.</summary>
+    private static void DoBytes(ReadOnlySpan<byte> request, ref AnswerWriter answer)
+    {
+        Order order = MemoryMarshal.Read<Order>(request);
+        ref long room = ref MemoryMarshal.AsRef<long>(answer.Rest);
+        room = Deeds.Do(order.Deed, order.Argument, ref room);
+        answer.Advance(sizeof(long));
     }
 
     /// <summary>FNV-1a.</summary>

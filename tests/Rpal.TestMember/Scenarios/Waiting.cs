@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Diagnostics;
 using Rpal.Internal;
 using Rpal.Machine.Blocks;
@@ -88,11 +89,11 @@ internal static class Waiting
     }
 
     /// <summary>Both receivers of the service are held until told; <paramref name="body"/> runs meanwhile and gets who tells them.</summary>
-    public static void Hold(RpalConnection work, Action<Action> body)
+    public static unsafe void Hold(RpalConnection work, Action<Action> body)
     {
         long[] holds = GC.AllocateArray<long>(2, pinned: true);
         Thread[] holders = [.. Enumerable.Range(0, 2).Select(i => new Thread(() =>
-            Check.Equal(CallStatus.Answered, work.Call(Methods.Do, new Order(Deed.HoldUntilTold, 0), ref holds[i], Calls.Soon))))];
+            Check.Equal(CallStatus.Answered, work.Call(Methods.Do, new Order(Deed.HoldUntilTold, (long)Unsafe.AsPointer(ref holds[i])), ref holds[i], Calls.Soon))))];
         foreach (Thread t in holders)
         {
             t.Start();
