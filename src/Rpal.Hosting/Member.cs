@@ -262,7 +262,7 @@ internal sealed unsafe class Member
 
         foreach (LostReceiver lost in lostReceivers)
         {
-            _family.ReceiverLost?.Invoke(lost.Member, MemberBlock.At(lost.Member)->Generation, lost.Describe(Definition.Name));
+            _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
         }
 
         if (Volatile.Read(ref _block->Strayed) != 0)

@@ -6,8 +6,9 @@ namespace Rpal.Hosting.Death;
 
 /// <summary>A receiver whose context was lost with the kernel thread that executed it.</summary>
 /// <param name="Member">Index of the member whose receiver it was.</param>
+/// <param name="Generation">Which start of that member: its slot may be another's by the time that somebody acts on this.</param>
 /// <param name="Service">Its service.</param>
-internal readonly record struct LostReceiver(int Member, string Service)
+internal readonly record struct LostReceiver(int Member, ulong Generation, string Service)
 {
     /// <summary>How every report of such a loss can be told from other notices.</summary>
     public const string Told = "was killed inside a handler of its service";
@@ -376,7 +377,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
         ServiceEntry* service = r->Service;
         string name = System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes));
-        return new LostReceiver(r->Home->Member->Index, name);
+        MemberBlock* owner = r->Home->Member;
+        return new LostReceiver(owner->Index, owner->Generation, name);
     }
 
     private static void WakeAllWaiters()

@@ -133,7 +133,7 @@ internal sealed unsafe class ExitWatch
                 break;
             }
 
-            if (Sys.Access($"/proc/{_pid}/task/{tid}") >= 0)     // a block is released late: the number may be another process's by now
+            if (IsOurs(tid))                                     // a block is released late: the number may be another process's by now
             {
                 all &= Seize(tid, PtraceOptions.TraceExit);
             }
@@ -141,6 +141,8 @@ internal sealed unsafe class ExitWatch
 
         return all;
     }
+
+    private bool IsOurs(int tid) => Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
 
     private static bool Seize(int tid, int options) => Sys.Ptrace(PtraceRequest.Seize, tid, 0, options) is 0 or -(int)Errno.ESRCH;
 
@@ -174,6 +176,11 @@ internal sealed unsafe class ExitWatch
 
     private void Rescue(int tid)
     {
+        if (!IsOurs(tid))                                        // it became another process's between look and seizure; now it is held, and says so
+        {
+            return;
+        }
+
         for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
         {
             ThreadBlock* thread = MemberBlock.Thread(_member, t);
