@@ -29,6 +29,7 @@ internal readonly record struct LostReceiver(int Member, ulong Generation, strin
 /// elsewhere   claimed by the thread, not entered: the state word says so      ► Ready
 ///             answered for the thread: pending                                ► nobody waits any more
 /// </code>
+/// Comes back: the index of the member whose receiver was lost, before the report is acted on. The report has its generation.
 /// Whoever gives a receiver back also wakes those who wait for one of its service: the thread may have died before it could.
 /// </remarks>
 internal sealed unsafe class BorrowedReceivers(Family family)

@@ -8,6 +8,7 @@ namespace Rpal.Hosting.Death;
 /// (PTRACE_EVENT_EXIT), also when it is killed by SIGKILL, and the context is brought home.
 /// </summary>
 /// <remarks>
+/// <para>Comes back: a TID, as a stranger's. It is looked at before it is seized, and again before anything is believed of it.</para>
 /// For an end that the host is told of before it happens, or brings about: exit_group, a fatal signal, a kill by the host. Being
 /// traced costs nothing until a signal comes, and a traced thread's signals cost 10 to 70 us each, so only a family that asks
 /// for it is traced all its life (docs/adr/0013). One thread, because all requests for a thread must come from the one that seized it.

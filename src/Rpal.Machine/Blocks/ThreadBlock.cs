@@ -19,7 +19,8 @@ namespace Rpal.Machine.Blocks;
 /// per CPU       160 rseq cpu start u32   164 rseq cpu u32   168 rseq section u64   176 rseq flags u64   184 rseq rest u64
 ///               the kernel thread's <see cref="Rpal.Linux.RseqArea"/>: the kernel writes the CPU, the sections their descriptor
 ///               The reply word is sequence &lt;&lt; 2 | status (<see cref="CallResult"/>), one sequence per lazy switch, so that a late
-///               answer to an earlier call can never be taken for this one's.
+///               answer to an earlier call can never be taken for this one's (comes back: the word, with every call; 2^30 lazy switches
+///               would have to come between an answer's look at it and its exchange).
 /// counters      192 signals queued again u64
 ///               256 receiver used last of each service u64[64] (by service index modulo 64; a hint: the stub compares the registration)
 ///               768 copying u64 (generation of the member from or to whose memory it copies now, or 0; read by the host before it reclaims a slot)

@@ -75,7 +75,8 @@ internal sealed partial class Emitter
         c.add(rsp, 24);
         c.ret();
 
-        // GS is inherited by clone: a thread that an armed thread created carries its creator's block.
+        // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with either word set
+        // has its own thread inside or parked: no other can have that TID.
         Here("maybe_parked");
         EmitIsThisThread("chain");
         EmitParkedSignal();

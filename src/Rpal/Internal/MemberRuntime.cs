@@ -69,7 +69,7 @@ internal static unsafe class MemberRuntime
         }
     }
 
-    /// <summary>Blocks, receivers and the agent are handed out from statics: two copies of this library in one process would hand out the same.</summary>
+    /// <summary>Comes back: this code, in a second copy. Blocks, receivers and the agent are handed out from statics, so two copies would hand out the same.</summary>
     private static void Claim()
     {
         if (!s_claimed && Interlocked.CompareExchange(ref s_member->Library, 1, 0) != 0)

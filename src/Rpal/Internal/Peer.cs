@@ -2,7 +2,8 @@ using Rpal.Machine.Blocks;
 
 namespace Rpal.Internal;
 
-/// <summary>One start of a member: what takes its slot and its blocks later has another generation.</summary>
+/// <summary>One start of a member.</summary>
+/// <remarks>Comes back: the index, with the slot and all blocks. What takes them later has another generation.</remarks>
 internal readonly unsafe struct Peer(int member, ulong generation)
 {
     private static readonly delegate* unmanaged<byte*, byte*, nuint, nuint> s_copy =

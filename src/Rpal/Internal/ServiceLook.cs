@@ -3,6 +3,7 @@ using Rpal.Machine.Blocks;
 namespace Rpal.Internal;
 
 /// <summary>Reads the family's directory, which the host changes meanwhile.</summary>
+/// <remarks>Comes back: an entry, for another service. Its registration is never the same twice.</remarks>
 internal static unsafe class ServiceLook
 {
     /// <summary>Changes during a look, one after the other, before it takes what it has: the next change is told anyway.</summary>

@@ -9,6 +9,8 @@ namespace Rpal.Internal;
 /// A block is released when its kernel thread is gone, not when its managed thread says so: until then the kernel reads the
 /// selector in it. Each arming looks at a few others, so that the number of blocks stays below twice the threads alive plus a
 /// constant, however many come and go.
+/// <para>Comes back: a block, when its TID is gone (a new thread with that number releases it as well). Its reply sequence goes on, so that an answer to the
+/// earlier owner's call is not taken for one to this one's.</para>
 /// </remarks>
 internal static unsafe class ThreadArmory
 {
