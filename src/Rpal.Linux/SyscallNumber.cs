@@ -72,6 +72,7 @@ internal static class SyscallNumber
     public const long Getcpu = 309;
     public const long ProcessVmReadv = 310;
     public const long ProcessVmWritev = 311;
+    public const long Kcmp = 312;
     public const long SchedSetattr = 314;
     public const long Seccomp = 317;
     public const long Getrandom = 318;
@@ -86,5 +87,6 @@ internal static class SyscallNumber
     public const long PidfdOpen = 434;
     public const long CloseRange = 436;
     public const long PidfdGetfd = 438;
+    public const long Faccessat2 = 439;
     public const long FutexWaitv = 449;
 }

@@ -15,13 +15,7 @@ namespace Rpal.Hosting.Broker;
 /// </remarks>
 internal sealed unsafe class MappingCalls
 {
-    /// <summary>O_ACCMODE.</summary>
-    private const int AccessMode = 3;
-
-    /// <summary>PIDFD_THREAD, Linux 6.9.</summary>
-    private const uint PidfdThread = 0x80;
-
-    private readonly int _pid, _pidfd;
+    private readonly CallerDescriptors _descriptors;
     private readonly SlotSpace _space;
     private readonly MappingBudget _budget;
     private string? _notice;
@@ -29,8 +23,7 @@ internal sealed unsafe class MappingCalls
 
     public MappingCalls(int pid, int pidfd, SlotSpace space, MappingBudget budget)
     {
-        _pid = pid;
-        _pidfd = pidfd;
+        _descriptors = new CallerDescriptors(pid, pidfd);
         _space = space;
         _budget = budget;
     }
@@ -47,11 +40,10 @@ internal sealed unsafe class MappingCalls
     }
 
     /// <summary>mmap(2).</summary>
-    /// <param name="tid">The thread that asks.</param>
-    /// <param name="isMember">Whether it is one of the member's process.</param>
+    /// <param name="caller">Whose descriptor it is.</param>
     /// <param name="a">The call's six arguments.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]     // a member's start is waiting, and there may be only one
-    public nint? Map(int tid, bool isMember, ulong* a)
+    public nint? Map(in Caller caller, ulong* a)
     {
         nint hint = (nint)a[0];
         nuint length = (nuint)a[1];
@@ -69,7 +61,7 @@ internal sealed unsafe class MappingCalls
         int fd = -1;
         if ((flags & MapFlags.Anonymous) == 0)
         {
-            fd = Descriptor((int)a[4], tid, isMember);
+            fd = _descriptors.Copy(caller, (int)a[4]);
             if (fd < 0)
             {
                 return fd;
@@ -233,57 +225,6 @@ internal sealed unsafe class MappingCalls
         }
 
         return mapped;
-    }
-
-    /// <summary>The caller's descriptor as one of ours. pidfd_getfd needs CAP_SYS_PTRACE under Docker's default profile; /proc does not.</summary>
-    /// <remarks>A main thread that has ended before its process has no descriptors any more: then the calling thread's own are asked.</remarks>
-    private int Descriptor(int fd, int tid, bool isMember)
-    {
-        if (isMember)
-        {
-            int got = Sys.PidfdGetfd(_pidfd, fd, 0);
-            if (got >= 0 || (got == -(int)Errno.EBADF && tid == _pid))
-            {
-                return got;
-            }
-        }
-
-        int pidfd = Sys.PidfdOpen(tid, isMember ? PidfdThread : 0);
-        if (pidfd >= 0)
-        {
-            int got = Sys.PidfdGetfd(pidfd, fd, 0);
-            _ = Sys.Close(pidfd);
-            if (got >= 0 || got == -(int)Errno.EBADF)
-            {
-                return got;
-            }
-        }
-
-        return pidfd == -(int)Errno.EMFILE ? throw new IOException(ErrnoText.Describe(pidfd)) : Reopen(tid, fd);
-    }
-
-    /// <summary>With the access that the member's own descriptor has: it decides what may be mapped, also by mprotect later.</summary>
-    private static int Reopen(int tid, int fd)
-    {
-        string? line;
-        try
-        {
-            line = File.ReadLines($"/proc/{tid}/fdinfo/{fd}").FirstOrDefault(l => l.StartsWith("flags:", StringComparison.Ordinal));
-        }
-        catch (IOException)
-        {
-            line = null;                                         // no such descriptor, or its owner has just ended
-        }
-
-        if (line is null)
-        {
-            return -(int)Errno.EBADF;
-        }
-
-        int flags = Convert.ToInt32(line[6..].Trim(), 8), access = flags & AccessMode;
-        return (flags & OpenFlags.Path) != 0
-            ? -(int)Errno.EBADF
-            : Sys.Open($"/proc/{tid}/fd/{fd}", access | OpenFlags.CloseOnExec | OpenFlags.NonBlocking);
     }
 
     private static long SharedMemorySize(int id)

@@ -143,7 +143,7 @@ internal sealed unsafe class SyscallBroker
             switch ((long)notif.Data.Number)
             {
                 case SyscallNumber.Mmap:
-                    return _mappings.Map(tid, isMember, a) ?? Continue(ref response);
+                    return _mappings.Map(new Caller(tid, isMember, _listener, notif.Id), a) ?? Continue(ref response);
                 case SyscallNumber.Munmap:
                     return _mappings.Unmap((nint)a[0], (nint)a[1]) ?? Continue(ref response);
                 case SyscallNumber.Mremap:
