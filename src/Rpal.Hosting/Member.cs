@@ -81,29 +81,25 @@ internal sealed unsafe class Member
     }
 
     /// <summary>Loads the program into a free slot and starts it. See <see cref="MemberTask.Start"/> about the calling thread. <paramref name="notice"/> gets lines for the operator.</summary>
+    /// <remarks><code>
+    /// program opened ► slot taken, found empty, area readable ► program mapped ► task runs ► member Running ► served
+    ///       │                   │ slot returned                   │ slot reclaimed   │ killed     │ killed, ended like others
+    /// </code>Nobody sees a half started member: its area is there before anything is mapped for it, and says Running once there is a process.</remarks>
     /// <exception cref="MemberStartException">It cannot be started; nothing of it runs.</exception>
     public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
-        (string directory, Dictionary<string, string> environment, ProgramFile program, ElfFile elf, ElfFile? interpreter) = Look(definition);
+        using MemberImage image = MemberImage.Open(definition);
         int index = family.Slots.Take(definition.Name);
         SlotSpace space = EmptySlot(family, definition.Name, index);
         Member? member = null;
         try
         {
-            long bias = ElfLoader.Load(elf, space.Base);
-            long interpreterBias = interpreter is null ? 0 : ElfLoader.Load(interpreter, space.Base + SlotSpace.InterpreterOffset);
-            long stackTop = MapStack(definition.Name, space);
-            MemberBlock* block = family.PrepareArea(index);
-            long rsp = InitialStack.Build(stackTop, program, environment, elf, bias, interpreterBias, block);
-            long entry = interpreter is null ? elf.EntryAddress + bias : interpreter.EntryAddress + interpreterBias;
-            block->State = MemberState.Running;
-            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, rsp, directory, stdin, stdout, stderr, family.ParentDeathSignal);
-            block->Pid = task.Pid;
-            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, program.RealPath, block, family, notice)
-            {
-                LastReceived = family.LastReceived is null ? null : family.LastReceived + index,
-            };
-            member = new Member(family, definition, index, task.Pid, task.Pidfd, broker, notice);
+            MemberBlock* block = MemberBlock.At(index);
+            (long entry, long stackPointer) = image.Map(definition.Name, space, block);
+            string executable = image.Program.File.RealPath;
+            image.Dispose();                                     // its descriptors are the next steps'
+            MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, stackPointer, image.Directory, stdin, stdout, stderr, family.ParentDeathSignal);
+            member = Adopt(family, definition, index, task, space, executable, notice);
             member.Serve(task, notice, beforeServing);
             return member;
         }
@@ -116,23 +112,30 @@ internal sealed unsafe class Member
 
     /// <summary>Whether its program could be started, as far as its files say so. Starts nothing, from any thread.</summary>
     /// <exception cref="MemberStartException">It could not, as <see cref="Start"/> would say it.</exception>
-    public static void Check(MemberDefinition definition) => _ = Look(definition);
+    public static void Check(MemberDefinition definition) => MemberImage.Open(definition).Dispose();
 
-    private static (string Directory, Dictionary<string, string> Environment, ProgramFile Program, ElfFile Elf, ElfFile? Interpreter) Look(MemberDefinition definition)
+    /// <summary>The process runs already, and is killed when the host cannot look after it.</summary>
+    private static Member Adopt(Family family, MemberDefinition definition, int index, MemberTask.Started task, SlotSpace space, string executable, Action<string> notice)
     {
-        string directory = Path.GetFullPath(definition.WorkingDirectory ?? ".");
-        if (!Directory.Exists(directory))
+        try
         {
-            throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
+            MemberBlock* block = MemberBlock.At(index);
+            block->Pid = task.Pid;
+            var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, executable, block, family, notice)
+            {
+                LastReceived = family.LastReceived is null ? null : family.LastReceived + index,
+            };
+            var member = new Member(family, definition, index, task.Pid, task.Pidfd, broker, notice);
+            Volatile.Write(ref *(uint*)&block->State, (uint)MemberState.Running);
+            return member;
         }
-
-        Dictionary<string, string> environment = EnvironmentOf(definition);
-        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory, environment.GetValueOrDefault("PATH"));
-        ElfFile elf = ElfFile.Read(program.Path);
-        ElfFile? interpreter = elf.Interpreter is { } path
-            ? File.Exists(path) ? ElfFile.Read(path) : throw new MemberStartException(126, $"{program.Path}: its interpreter {path} does not exist on this system.")
-            : null;
-        return (directory, environment, program, elf, interpreter);
+        catch
+        {
+            _ = MemberTask.End(task.Pidfd);
+            _ = Sys.Close(task.Listener);
+            _ = Sys.Close(task.Pidfd);
+            throw;
+        }
     }
 
     /// <summary>A kill by the host loses nothing that the member had borrowed.</summary>
@@ -184,53 +187,29 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <exception cref="MemberStartException">Something of the host's lies there. The slot stays taken: nobody else could use it either.</exception>
+    /// <summary>A slot where nothing lies, and its area, readable from here on.</summary>
+    /// <exception cref="MemberStartException">Something of the host's lies there: the slot stays taken, nobody else could use it either. Or its area cannot be used.</exception>
     private static SlotSpace EmptySlot(Family family, string name, int index)
     {
+        bool isOccupied = false;
         try
         {
             var space = new SlotSpace(index);
+            isOccupied = true;
             space.RequireEmpty(name);
+            isOccupied = false;
+            _ = family.PrepareArea(index);
             return space;
         }
-        catch (Exception e) when (e is not MemberStartException)
+        catch (Exception e)
         {
-            family.Slots.Return(index);                          // it could not be looked at
+            if (!isOccupied || e is not MemberStartException)
+            {
+                family.Slots.Return(index);                      // nothing was mapped in it
+            }
+
             throw;
         }
-    }
-
-    private static Dictionary<string, string> EnvironmentOf(MemberDefinition definition)
-    {
-        Dictionary<string, string> environment = [];
-        foreach (System.Collections.DictionaryEntry e in Environment.GetEnvironmentVariables())
-        {
-            environment[(string)e.Key] = (string?)e.Value ?? "";
-        }
-
-        foreach ((string name, string? value) in definition.Environment)
-        {
-            if (value is null)
-            {
-                environment.Remove(name);
-            }
-            else
-            {
-                environment[name] = value;
-            }
-        }
-
-        return environment;
-    }
-
-    private static long MapStack(string name, SlotSpace space)
-    {
-        long bottom = space.Base + SlotSpace.StackOffset;
-        nint r = Sys.Mmap((nint)bottom, (nuint)InitialStack.StackBytes, Prot.Read | Prot.Write,
-            MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Stack | MapFlags.FixedNoreplace, -1, 0);
-        return r < 0
-            ? throw new MemberStartException(125, $"{name}: mapping its stack of {InitialStack.StackBytes} bytes: {ErrnoText.Describe((int)r)}.")
-            : bottom + InitialStack.StackBytes;
     }
 
     private void AwaitExit()

@@ -18,6 +18,8 @@ public sealed class NativeBehaviourTests
     [InlineData("library", "a library loaded later lies in the slot")]
     [InlineData("executes", "programs that a member executes run as if nothing were")]
     [InlineData("forks", "forked, vforked and spawned children work")]
+    [InlineData("tables", "a thread with a descriptor table of its own maps the files of that table")]
+    [InlineData("stack", "the main thread's stack grows as far as RLIMIT_STACK says")]
     public async Task A_native_member_finds_what_a_process_of_its_own_would(string scenario, string what)
     {
         string probe = Programs.Probe();

@@ -29,8 +29,8 @@ public sealed class LayoutTests
         [typeof(FutexWaitv)] = new("struct futex_waitv", "val uaddr flags __reserved"),
         [typeof(RseqArea)] = new("struct rseq", "cpu_id_start cpu_id rseq_cs flags"),
         [typeof(RseqSection)] = new("struct rseq_cs", "version flags start_ip post_commit_offset abort_ip"),
-        [typeof(FileStatus)] = new("struct stat", "st_size st_blocks"),
-        [typeof(StatFs)] = new("struct statfs", "f_type f_bsize"),
+        [typeof(FileStatus)] = new("struct stat", "st_mode st_size st_blocks"),
+        [typeof(StatFs)] = new("struct statfs", "f_type f_bsize f_flags"),
         [typeof(IoVec)] = new("struct iovec", "iov_base iov_len"),
     };
 

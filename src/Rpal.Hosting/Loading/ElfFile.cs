@@ -7,7 +7,8 @@ namespace Rpal.Hosting.Loading;
 internal readonly record struct ElfSegment(long Address, long MemoryBytes, long FileOffset, long FileBytes, int Prot);
 
 /// <summary>What of an ELF file matters for loading it: x86-64, position independent, checked.</summary>
-internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeadersAddress, int ProgramHeaderCount, string? Interpreter, IReadOnlyList<ElfSegment> Segments)
+/// <remarks>The file stays its opener's: it must be open until the program is mapped.</remarks>
+internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long ProgramHeadersAddress, int ProgramHeaderCount, string? Interpreter, IReadOnlyList<ElfSegment> Segments)
 {
     private const int HeaderBytes = 64, ProgramHeaderBytes = 56, ProgramHeaderLimit = 128, InterpreterBytesLimit = 4096;
     private const int TypeExecutable = 2, TypeShared = 3, MachineX86_64 = 62;
@@ -20,24 +21,14 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
 
     public long HighAddress => (Segments.Max(s => s.Address + s.MemoryBytes) + 4095) & -4096;
 
-    /// <exception cref="MemberStartException">Not an x86-64 position-independent program; says which.</exception>
-    public static ElfFile Read(string path)
-    {
-        try
-        {
-            using FileStream file = ProgramFile.OpenRegular(path);
-            return Parse(path, file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Refuse(path, $"cannot be read: {e.Message}");
-        }
-    }
+    public string Path => File.Path;
 
-    private static ElfFile Parse(string path, FileStream file)
+    /// <exception cref="MemberStartException">Not an x86-64 position-independent program; says which.</exception>
+    public static ElfFile Read(ExecutableFile file)
     {
+        string path = file.Path;
         Span<byte> h = stackalloc byte[HeaderBytes];
-        if (file.ReadAtLeast(h, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes || !h.StartsWith("\u007fELF"u8))
+        if (file.Read(h, 0) < HeaderBytes || !h.StartsWith("\u007fELF"u8))
         {
             throw Refuse(path, "is neither an ELF program nor a script with a '#!' line.");
         }
@@ -57,14 +48,13 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
 
         int count = BinaryPrimitives.ReadUInt16LittleEndian(h[56..]), size = BinaryPrimitives.ReadUInt16LittleEndian(h[54..]);
         long tableOffset = BinaryPrimitives.ReadInt64LittleEndian(h[32..]);
-        if (count is 0 or > ProgramHeaderLimit || size != ProgramHeaderBytes || tableOffset < 0 || tableOffset > file.Length - (long)count * size)
+        if (count is 0 or > ProgramHeaderLimit || size != ProgramHeaderBytes || tableOffset < 0 || tableOffset > file.LengthBytes - (long)count * size)
         {
-            throw Refuse(path, $"has a damaged program header table ({count} entries of {size} bytes at {tableOffset}, file of {file.Length} bytes).");
+            throw Refuse(path, $"has a damaged program header table ({count} entries of {size} bytes at {tableOffset}, file of {file.LengthBytes} bytes).");
         }
 
         Span<byte> table = new byte[count * size];
-        file.Position = tableOffset;
-        file.ReadExactly(table);
+        file.ReadExactly(table, tableOffset);
         List<ElfSegment> segments = [];
         string? interpreter = null;
         long headers = -1;
@@ -76,8 +66,13 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
             long fileBytes = BinaryPrimitives.ReadInt64LittleEndian(p[32..]), memoryBytes = BinaryPrimitives.ReadInt64LittleEndian(p[40..]);
             if (kind == PtLoad && memoryBytes > 0)
             {
-                if (address < 0 || offset < 0 || fileBytes < 0 || fileBytes > memoryBytes || memoryBytes > ImageBytesLimit || address > ImageBytesLimit - memoryBytes
-                    || offset > file.Length - fileBytes || ((address - offset) & 4095) != 0)
+                if (memoryBytes > ImageBytesLimit)
+                {
+                    throw Refuse(path, $"needs {memoryBytes} bytes for segment {i}; a member's program and its variables have at most {ImageBytesLimit} in all.");
+                }
+
+                if (address < 0 || offset < 0 || fileBytes < 0 || fileBytes > memoryBytes || address > ImageBytesLimit - memoryBytes
+                    || offset > file.LengthBytes - fileBytes || ((address - offset) & 4095) != 0)
                 {
                     throw Refuse(path, $"has a damaged segment {i} (address {address:x}, offset {offset:x}, {fileBytes} of {memoryBytes} bytes; at most {ImageBytesLimit} in all).");
                 }
@@ -91,15 +86,15 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
             }
             else if (kind == PtInterp)
             {
-                if (fileBytes is <= 1 or > InterpreterBytesLimit || offset < 0 || offset > file.Length - fileBytes)
+                if (fileBytes is <= 1 or > InterpreterBytesLimit || offset < 0 || offset > file.LengthBytes - fileBytes)
                 {
                     throw Refuse(path, "has a damaged interpreter entry.");
                 }
 
                 byte[] name = new byte[fileBytes];
-                file.Position = offset;
-                file.ReadExactly(name);
-                interpreter = Encoding.UTF8.GetString(name).TrimEnd('\0');
+                file.ReadExactly(name, offset);
+                int end = name.AsSpan().IndexOf((byte)0);
+                interpreter = Encoding.UTF8.GetString(name, 0, end < 0 ? name.Length : end);
             }
             else if (kind == PtPhdr)
             {
@@ -112,7 +107,7 @@ internal sealed record ElfFile(string Path, long EntryAddress, long ProgramHeade
             ? throw Refuse(path, "has nothing to load.")
             : !segments.Any(s => (s.Prot & Linux.Prot.Exec) != 0 && entry >= s.Address && entry - s.Address < s.FileBytes)
             ? throw Refuse(path, $"has no code at its entry address {entry:x}: it is a library, or damaged.")
-            : new ElfFile(path, entry, headers, count, interpreter, segments);
+            : new ElfFile(file, entry, headers, count, interpreter, segments);
     }
 
     private static MemberStartException Refuse(string path, string why) => new(126, $"{path}: {why}");

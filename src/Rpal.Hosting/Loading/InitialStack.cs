@@ -13,17 +13,11 @@ namespace Rpal.Hosting.Loading;
 /// </code></remarks>
 internal static unsafe class InitialStack
 {
-    /// <summary>Main thread's stack when RLIMIT_STACK says nothing usable: what is usual.</summary>
-    private const long DefaultStackBytes = 8 << 20;
+    /// <summary>All of argv and envp together, execve's own bound with the usual stack of 8 MiB: a quarter of it.</summary>
+    public const int StringsLimitBytes = 2 << 20;
 
-    /// <summary>Largest main thread's stack, also when RLIMIT_STACK is unlimited. Only what is touched costs memory.</summary>
-    private const long StackBytesLimit = 1L << 30;
-
-    /// <summary>All of argv and envp together, execve's own bound with the usual stack: a quarter of it.</summary>
-    public const int StringsLimitBytes = (int)(DefaultStackBytes / 4);
-
-    /// <summary>Main thread's stack: RLIMIT_STACK, because libc and .NET take that for its size.</summary>
-    public static long StackBytes { get; } = ReadStackLimit();
+    /// <summary>The host's own vector as the kernel keeps it, without the terminator: hardware capabilities, vDSO, sizes. Read before there is a member, which could make it unreadable (setuid(2)).</summary>
+    private static readonly List<(ulong Type, long Value)> s_hostVector = ReadHostVector();
 
     private const ulong Null = 0, Phdr = 3, Phent = 4, Phnum = 5, BaseAddress = AuxiliaryType.Base, Flags = 8, Entry = AuxiliaryType.Entry, Secure = 23, ExecFn = 31;
 
@@ -40,12 +34,12 @@ internal static unsafe class InitialStack
             room -= n + 1 + sizeof(long);
             if (room < 0)
             {
-                throw new MemberStartException(126, $"{program.Path}: arguments and environment take more than {StringsLimitBytes} bytes, the limit for a member (a quarter of its stack).");
+                throw new MemberStartException(126, $"{program.File.Path}: arguments and environment take more than {StringsLimitBytes} bytes, the limit for a member (a quarter of its stack).");
             }
 
             if (s.Contains('\0'))
             {
-                throw new MemberStartException(126, $"{program.Path}: an argument or environment variable contains a zero character.");
+                throw new MemberStartException(126, $"{program.File.Path}: an argument or environment variable contains a zero character.");
             }
 
             p -= n + 1;
@@ -67,14 +61,14 @@ internal static unsafe class InitialStack
             argv[i] = Push(program.Arguments[i]);
         }
 
-        byte* fileName = Push(program.Path), platform = Push("x86_64");
+        byte* fileName = Push(program.File.Path), platform = Push("x86_64");
         p -= 16;
         byte* random = p;
         RandomNumberGenerator.Fill(new Span<byte>(random, 16));
         p = (byte*)((nint)p & ~63);
 
         List<(ulong Type, long Value)> vector = [];
-        foreach ((ulong type, long value) in HostVector())
+        foreach ((ulong type, long value) in s_hostVector)
         {
             vector.Add((type, type switch
             {
@@ -119,17 +113,7 @@ internal static unsafe class InitialStack
         return initial;
     }
 
-    private static long ReadStackLimit()
-    {
-        string? line = File.ReadLines("/proc/self/limits").FirstOrDefault(l => l.StartsWith("Max stack size", StringComparison.Ordinal));
-        string? soft = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries).ElementAtOrDefault(3);
-        return soft == "unlimited" ? StackBytesLimit
-            : long.TryParse(soft, out long bytes) ? Math.Clamp((bytes + 4095) & -4096, DefaultStackBytes, StackBytesLimit)
-            : DefaultStackBytes;
-    }
-
-    /// <summary>The host's own vector as the kernel keeps it, without the terminator: hardware capabilities, vDSO, sizes.</summary>
-    private static List<(ulong Type, long Value)> HostVector()
+    private static List<(ulong Type, long Value)> ReadHostVector()
     {
         List<(ulong, long)> entries = [];
         ReadOnlySpan<byte> bytes = File.ReadAllBytes("/proc/self/auxv");

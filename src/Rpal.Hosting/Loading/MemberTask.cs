@@ -20,7 +20,7 @@ internal static unsafe class MemberTask
 
     /// <summary>The calling thread must live as long as the member: the member gets its parent death signal when it ends (PR_SET_PDEATHSIG).</summary>
     /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
-    public static Started Start(string name, int slot, long entry, long rsp, string workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
+    public static Started Start(string name, int slot, long entry, long rsp, string? workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
     {
         using var memory = new TaskMemory();
         var steps = new Steps();
@@ -50,7 +50,7 @@ internal static unsafe class MemberTask
             steps.Add("standard output", SyscallNumber.Dup2, stdout, 1);
             steps.Add("standard error", SyscallNumber.Dup2, stderr, 2);
             steps.Add("close the host's descriptors", SyscallNumber.CloseRange, LowestClosed, unchecked((nint)uint.MaxValue));
-            steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory));
+            steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory ?? ""), skip: workingDirectory is null);
             ulong* open = memory.Allocate<ulong>(sizeof(ulong));
             steps.Add("signal mask", SyscallNumber.RtSigprocmask, SystemCall.SetMask, (nint)open, 0, sizeof(ulong));
 
@@ -64,7 +64,7 @@ internal static unsafe class MemberTask
             int pid = ((delegate* unmanaged<SpawnBlock*, int>)FamilyHeader.At->Address(Routine.Spawn))(block);
             if (pid < 0)
             {
-                throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.");
+                throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.{(pid == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
             }
 
             int pidfd = Sys.PidfdOpen(pid, 0);                   // nobody else reaps our child: the number is still its
@@ -95,8 +95,7 @@ internal static unsafe class MemberTask
                 return new Started(pid, listener, pidfd);
             }
 
-            _ = Sys.PidfdSendSignal(pidfd, Signal.SIGKILL);      // one that did not come that far by itself
-            _ = Sys.WaitPidfd(pidfd, WaitOptions.Exited, out SigInfoChild info);
+            SigInfoChild info = End(pidfd);                      // one that did not come that far by itself
             _ = Sys.Close(pidfd);
             if (listener > 0)
             {
@@ -107,6 +106,18 @@ internal static unsafe class MemberTask
                 ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}."
                 : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (and was ended: {MemberExit.Of(info)}).");
         }
+    }
+
+    /// <summary>Kills a task and waits for its end: until then it may run, and read what the host gave it.</summary>
+    public static SigInfoChild End(int pidfd)
+    {
+        SigInfoChild info;
+        _ = Sys.PidfdSendSignal(pidfd, Signal.SIGKILL);
+        while (Sys.WaitPidfd(pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
+        {
+        }
+
+        return info;
     }
 
     /// <returns>Whether the task has jumped to its program; false when it failed, died on the way or took too long.</returns>

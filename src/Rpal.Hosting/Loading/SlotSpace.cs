@@ -6,7 +6,7 @@ namespace Rpal.Hosting.Loading;
 /// <summary>Places a member's mappings in its slot: first fit, so that a member that maps and unmaps for ever stays low.</summary>
 /// <remarks><code>
 /// slot + 0        the program          slot + 4 GiB    its interpreter
-/// slot + 8 GiB    main thread's stack  slot + 16 GiB   everything mapped without an address:
+/// slot + 8 GiB    end of the main thread's stack, which grows down   slot + 16 GiB   everything mapped without an address:
 ///
 ///   16 GiB │ small, first fit upwards ►                      ◄ large (1 GiB and more), from the top downwards │ 512 GiB
 /// </code>
@@ -19,7 +19,7 @@ namespace Rpal.Hosting.Loading;
 /// </para></remarks>
 internal sealed class SlotSpace
 {
-    public const long InterpreterOffset = 1L << 32, StackOffset = 2L << 32, ArenaOffset = 4L << 32;
+    public const long InterpreterOffset = 1L << 32, StackEnd = 2L << 32, ArenaOffset = 4L << 32;
 
     /// <summary>Placements after which the gaps are read anew, when the slot has fewer mappings than that.</summary>
     public const int RefreshPlacements = 256;

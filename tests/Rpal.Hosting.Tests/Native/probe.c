@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -471,6 +472,76 @@ static void sharers(void)
     printf("sharer's mapping %s the slot\n", mine(Seen, 1 << 20) ? "in" : "outside");
 }
 
+// A file that holds one page of that letter.
+static int letter(char c)
+{
+    int fd = temporary();
+    char page[4096];
+    memset(page, c, sizeof page);
+    CHECK(pwrite(fd, page, sizeof page, 0) == sizeof page);
+    return fd;
+}
+
+static void *maps_its_own(void *a)
+{
+    int fd = *(int *)a;
+    CHECK(unshare(CLONE_FILES) == 0);
+    CHECK(dup2(letter('B'), fd) == fd);
+    char *p = map(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+    CHECK(p != MAP_FAILED && *p == 'B');
+    CHECK(close(fd) == 0);
+    CHECK(fails(map(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0), EBADF));
+    return 0;
+}
+
+// A thread with a descriptor table of its own maps the files of that table.
+static void tables(void)
+{
+    int fd = letter('A');
+    pthread_t t;
+    CHECK(pthread_create(&t, 0, maps_its_own, &fd) == 0 && pthread_join(t, 0) == 0);
+    char *p = map(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+    CHECK(p != MAP_FAILED && *p == 'A');
+}
+
+static int deep(size_t bytes)
+{
+    volatile char frame[4096];
+    for (size_t i = 0; i < sizeof frame; i += 512) frame[i] = (char)bytes;
+    return bytes > sizeof frame ? deep(bytes - sizeof frame) + frame[0] : frame[1024];
+}
+
+static void limit_stack(rlim_t bytes)
+{
+    struct rlimit l;
+    CHECK(getrlimit(RLIMIT_STACK, &l) == 0);
+    l.rlim_cur = bytes;
+    CHECK(setrlimit(RLIMIT_STACK, &l) == 0);
+}
+
+// The main thread's stack is as large as RLIMIT_STACK says when it is used.
+static void stack(void)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+    {
+        limit_stack(4 << 20);
+        deep(3 << 20);
+        deep(16 << 20);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    limit_stack(256 << 20);
+    deep(128 << 20);
+    pthread_attr_t a;
+    void *at;
+    size_t size;
+    CHECK(pthread_getattr_np(pthread_self(), &a) == 0 && pthread_attr_getstack(&a, &at, &size) == 0);
+    CHECK(size > (255 << 20) && (char *)&a > (char *)at && (char *)&a < (char *)at + size);
+}
+
 static void *after_main(void *main_thread)
 {
     pthread_join(*(pthread_t *)main_thread, 0);
@@ -549,6 +620,8 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "fill")) fill();
     else if (!strcmp(what, "scatter")) scatter(argv[2]);
     else if (!strcmp(what, "sharers")) sharers();
+    else if (!strcmp(what, "tables")) tables();
+    else if (!strcmp(what, "stack")) stack();
     else if (!strcmp(what, "daemon")) leave_daemon(0);
     else if (!strcmp(what, "chatty-daemon")) leave_daemon(1);
     else return 64;
