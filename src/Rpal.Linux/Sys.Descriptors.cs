@@ -2,7 +2,8 @@ namespace Rpal.Linux;
 
 internal static unsafe partial class Sys
 {
-    private const int SolSocket = 1, ScmRights = 1, ScmPidfd = 4, MsgControlTruncated = 8, MsgNoSignal = 0x4000, MsgDontWait = 0x40, MsgCloseOnExec = 0x40000000, Dupfd = 0;
+    private const int SolSocket = 1, ScmRights = 1, ScmPidfd = 4;
+    private const int MsgControlTruncated = 8, MsgDontWait = 0x40, MsgNoSignal = 0x4000, MsgCloseOnExec = 0x40000000, Dupfd = 0;
     private const int ControlHeaderBytes = 16;
 
     /// <summary>sendmsg(2) with SCM_RIGHTS: bytes and copies of descriptors. Source: unix(7), cmsg(3).</summary>
@@ -22,9 +23,11 @@ internal static unsafe partial class Sys
         }
     }
 
-    /// <summary>recvmsg(2) of what <see cref="SendDescriptors"/> sent. The descriptors are close-on-exec. They come all or not at all: every one that the kernel installed is handed out or closed.</summary>
+    /// <summary>recvmsg(2) of what <see cref="SendDescriptors"/> sent. The descriptors are close-on-exec. They come all or not at all:
+    /// every one that the kernel installed is handed out or closed.</summary>
     /// <remarks>
-    /// The room offered is for exactly so many: what is rounded up is room for one more, which the kernel fills. Source: unix(7), recvmsg(2); the kernel's scm_detach_fds,
+    /// The room offered is for exactly so many: what is rounded up is room for one more, which the kernel fills. Source: unix(7),
+    /// recvmsg(2); the kernel's scm_detach_fds,
     /// which stops at the first that it cannot install, and scm_pidfd_recv, for a socket with SO_PASSPIDFD.
     /// </remarks>
     /// <param name="socket">A socket.</param>
@@ -52,7 +55,8 @@ internal static unsafe partial class Sys
             if ((message.Flags & MsgControlTruncated) != 0)
             {
                 // A full room means that more were sent; less, that the kernel stopped at one that it could not install.
-                loss = others ? DescriptorLoss.RoomTaken : count == descriptors.Length ? DescriptorLoss.TooManySent : DescriptorLoss.NotInstalled;
+                loss = others ? DescriptorLoss.RoomTaken
+                    : count == descriptors.Length ? DescriptorLoss.TooManySent : DescriptorLoss.NotInstalled;
                 CloseAll(descriptors[..count]);
                 count = 0;
             }
@@ -74,8 +78,9 @@ internal static unsafe partial class Sys
         for (int at = 0; lengthBytes - at >= ControlHeaderBytes;)
         {
             int length = (int)*(long*)(control + at), type = ((int*)(control + at))[2] == SolSocket ? ((int*)(control + at))[3] : 0;
+            int written = Math.Clamp(length, ControlHeaderBytes, lengthBytes - at) - ControlHeaderBytes;
+            var installed = new ReadOnlySpan<int>(control + at + ControlHeaderBytes, written / sizeof(int));
             others |= type != ScmRights;
-            var installed = new ReadOnlySpan<int>(control + at + ControlHeaderBytes, (Math.Clamp(length, ControlHeaderBytes, lengthBytes - at) - ControlHeaderBytes) / sizeof(int));
             if (type == ScmRights && count == 0 && installed.Length <= descriptors.Length)
             {
                 installed.CopyTo(descriptors);
@@ -104,7 +109,8 @@ internal static unsafe partial class Sys
     /// <returns>The new descriptor, or -errno.</returns>
     public static int DuplicateInherited(int fd, int lowest) => (int)Invoke(SyscallNumber.Fcntl, fd, Dupfd, lowest);
 
-    /// <summary>struct msghdr. 0 name | 8 name length | 16 parts | 24 part count | 32 control | 40 control length | 48 flags, s32 and zero</summary>
+    /// <summary>struct msghdr. 0 name | 8 name length | 16 parts | 24 part count | 32 control | 40 control length | 48 flags, s32 and
+    /// zero</summary>
     private struct MessageHeader
     {
         public void* Name;

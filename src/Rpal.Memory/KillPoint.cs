@@ -127,6 +127,20 @@ internal enum KillPoint
 
     /// <summary>A recoverer has cleared a dead party's bit, and woken nobody for it.</summary>
     RecoverCleared = 55,
+
+    // Closing a segment: 61 to 64.
+
+    /// <summary>A second view is mapped, and the first is still there.</summary>
+    CloseViewed = 61,
+
+    /// <summary>The tombstone lies in the first view's place, nothing is given back.</summary>
+    CloseBuried = 62,
+
+    /// <summary>All is given back, and the party's entry is still Active.</summary>
+    CloseRecovered = 63,
+
+    /// <summary>The party's entry is Free, and its lock still held.</summary>
+    CloseFreed = 64,
 }
 
 internal static class KillPoints

@@ -1,13 +1,16 @@
 namespace Rpal.Linux.Tests;
 
-/// <summary>Descriptors that come over a socket: taken or closed. A pipe whose far end is nobody's any more says that all copies of that end are closed.</summary>
+/// <summary>Descriptors that come over a socket: taken or closed. A pipe whose far end is nobody's any more says that all copies of that
+/// end are closed.</summary>
 public sealed unsafe class DescriptorTests
 {
     [Fact]
-    public void As_many_descriptors_as_are_asked_for_are_taken() => Receive(sent: 2, asked: 2, (count, loss) => Assert.Equal((2, DescriptorLoss.None), (count, loss)));
+    public void As_many_descriptors_as_are_asked_for_are_taken() =>
+        Receive(sent: 2, asked: 2, (count, loss) => Assert.Equal((2, DescriptorLoss.None), (count, loss)));
 
     [Fact]
-    public void A_message_without_descriptors_has_lost_none() => Receive(sent: 0, asked: 1, (count, loss) => Assert.Equal((0, DescriptorLoss.None), (count, loss)));
+    public void A_message_without_descriptors_has_lost_none() =>
+        Receive(sent: 0, asked: 1, (count, loss) => Assert.Equal((0, DescriptorLoss.None), (count, loss)));
 
     /// <summary>Room for an odd number is rounded up by most, and then has one more than was asked for.</summary>
     [Theory]

@@ -19,7 +19,7 @@ internal sealed class PeerProcess : IDisposable
     private readonly SafeFileHandle _socket;
     private int _openStreams = 2;
 
-    /// <param name="setting">An environment variable, "NAME=value"; "" none.</param>
+    /// <param name="setting">Environment variables, "NAME=value", with spaces between; "" none.</param>
     /// <param name="role">Which.</param>
     /// <param name="words">Its arguments.</param>
     /// <param name="descriptors">RLIMIT_NOFILE; 0 the usual.</param>
@@ -36,9 +36,9 @@ internal sealed class PeerProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (setting.Split('=', 2) is [{ } variable, { } value])
+        foreach (string one in setting.Split(' ', StringSplitOptions.RemoveEmptyEntries))
         {
-            start.Environment[variable] = value;
+            start.Environment[one[..one.IndexOf('=', StringComparison.Ordinal)]] = one[(one.IndexOf('=', StringComparison.Ordinal) + 1)..];
         }
 
         _process = Process.Start(start)!;
@@ -66,6 +66,10 @@ internal sealed class PeerProcess : IDisposable
 
     /// <summary>One whose code is compiled once and for all when it is first called.</summary>
     public static PeerProcess StartUntiered(string role, params string[] words) => new("DOTNET_TieredCompilation=0", role, words);
+
+    /// <summary>As <see cref="StartUntiered"/>, and compiling needs no mappings of its own.</summary>
+    public static PeerProcess StartSteady(string role, params string[] words) =>
+        new("DOTNET_TieredCompilation=0 DOTNET_EnableWriteXorExecute=0", role, words);
 
     /// <summary>Hands it a segment.</summary>
     /// <returns>Whether it lies at the same address there.</returns>

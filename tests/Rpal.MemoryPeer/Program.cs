@@ -13,6 +13,7 @@ internal static class Program
     private static int Main(string[] args)
     {
         SegmentRoles.Add(s_roles);
+        CloseRoles.Add(s_roles);
         BlockRoles.Add(s_roles);
         BufferRoles.Add(s_roles);
         KeyRoles.Add(s_roles);

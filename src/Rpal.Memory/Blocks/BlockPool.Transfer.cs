@@ -25,6 +25,7 @@ public sealed unsafe partial class BlockPool
             return BlockStatus.PeerGone;
         }
 
+        _segment.ThrowIfClosed();                                // then the offer may have gone nowhere
         reference = status == BlockStatus.Done ? new BlockReference { First = (uint)block.Index, Sequence = block.Sequence, LengthBytes = lengthBytes } : default;
         return status;
     }

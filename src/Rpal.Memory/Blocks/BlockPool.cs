@@ -80,7 +80,7 @@ public sealed unsafe partial class BlockPool
         options ??= new BlockPoolOptions();
         BlockPoolLayout layout = Layout(options);
         Part part = segment.Add(PartKind.BlockPool, layout.LengthBytes, layout.Alignment, p => PoolMemory.Prepare(p, layout, options.Sections));
-        return new BlockPool(PoolMemory.TryOpen(part)!);
+        return Open(segment, part.Index);
     }
 
     /// <summary>The pool that another process made.</summary>
@@ -90,9 +90,10 @@ public sealed unsafe partial class BlockPool
     public static BlockPool Open(Segment segment, int part)
     {
         ArgumentNullException.ThrowIfNull(segment);
-        PoolMemory m = PoolMemory.TryOpen(segment.Find(part, PartKind.BlockPool))
-            ?? throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} of the segment is no pool of its length: block length, count or lists make no sense. Another process has written there.");
-        return new BlockPool(m);
+        PoolMemory? m = PoolMemory.TryOpen(segment.Find(part, PartKind.BlockPool));
+        segment.ThrowIfClosed();                                 // what was read may be the tombstone's zeroes
+        return m is not null ? new BlockPool(m)
+            : throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} of the segment is no pool of its length: block length, count or lists make no sense. Another process has written there.");
     }
 
     /// <summary>Takes a block. Its bytes are what its last owner left.</summary>

@@ -82,8 +82,12 @@ internal sealed unsafe class PoolMemory
 
     public bool TryChange(uint index, BlockWord from, BlockWord to) => Interlocked.CompareExchange(ref Words[index], to.Value, from.Value) == from.Value;
 
+    /// <summary>Counts what was refused.</summary>
+    /// <exception cref="ObjectDisposedException">The segment was closed meanwhile: what was found may be the tombstone's
+    /// zeroes.</exception>
     public BlockStatus Refuse(BlockStatus why)
     {
+        Part.Segment.ThrowIfClosed();
         switch (why)
         {
             case BlockStatus.AlreadyFree: Interlocked.Increment(ref Header->AlreadyFree); break;

@@ -126,6 +126,7 @@ public sealed unsafe class OwnedBuffer
         Part part = segment.Find(partIndex, PartKind.OwnedBuffer);
         BufferHeader* header = TryHeaderOf(part);
         BufferHeader read = header is null ? default : *header;  // one copy: others may write to it meanwhile
+        segment.ThrowIfClosed();                                 // what was read may be the tombstone's zeroes
         bool isTrue = read.Magic == BufferHeader.ExpectedMagic && read.RoomBytes == part.LengthBytes - BufferHeader.AreaBytes && read.LengthBytes is > 0 and <= int.MaxValue
             && read.LengthBytes <= read.RoomBytes && read.Level <= (uint)BufferLevel.GuardedByKeys && read.Means is (uint)GuardMeans.Protect or (uint)GuardMeans.Move;
         return isTrue ? new OwnedBuffer(part, header, read) : throw new OwnedBufferException(OwnedBufferError.BadHeader,
@@ -219,11 +220,20 @@ public sealed unsafe class OwnedBuffer
         return status;
     }
 
+    /// <summary>As <see cref="Release"/>, and says when closing the segment has ended the lease instead.</summary>
+    internal BufferStatus ReleaseAndTell(in Take take, bool complete)
+    {
+        BufferStatus status = Release(take, complete);
+        _part.Segment.ThrowIfClosed();
+        return status;
+    }
+
     internal BufferStatus HandOver(in Take take, Party to)
     {
         PartyTable parties = _part.Segment.Parties;
         if (!parties.IsEntered(to))
         {
+            _part.Segment.ThrowIfClosed();                       // what was read may be the tombstone's zeroes
             return BufferStatus.PeerGone;
         }
 
@@ -238,6 +248,7 @@ public sealed unsafe class OwnedBuffer
         }
 
         _guard?.Leave();
+        _part.Segment.ThrowIfClosed();                           // then it may have gone nowhere
         return status;
     }
 

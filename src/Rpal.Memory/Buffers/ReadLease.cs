@@ -24,7 +24,7 @@ public ref struct ReadLease
     {
         OwnedBuffer buffer = IsHeld ? _buffer! : throw new ObjectDisposedException(nameof(ReadLease));
         _buffer = null;
-        return buffer.Release(_take, complete: true);
+        return buffer.ReleaseAndTell(_take, complete: true);
     }
 
     private readonly bool IsHeld => _buffer is not null && _buffer.IsHeld(_take);
@@ -34,7 +34,9 @@ public ref struct ReadLease
     {
         if (IsHeld)
         {
-            _ = Unlock();
+            OwnedBuffer buffer = _buffer!;
+            _buffer = null;
+            _ = buffer.Release(_take, complete: true);
         }
     }
 }

@@ -47,7 +47,9 @@ public ref struct WriteLease
     {
         if (IsHeld)
         {
-            _ = Unlock();
+            OwnedBuffer buffer = _buffer!;
+            _buffer = null;
+            _ = buffer.Release(_take, complete: true);
         }
     }
 
@@ -55,6 +57,6 @@ public ref struct WriteLease
     {
         OwnedBuffer buffer = IsHeld ? _buffer! : throw new ObjectDisposedException(nameof(WriteLease));
         _buffer = null;
-        return buffer.Release(_take, complete);
+        return buffer.ReleaseAndTell(_take, complete);
     }
 }

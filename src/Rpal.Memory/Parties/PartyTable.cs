@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Rpal.Linux;
@@ -30,11 +31,17 @@ internal sealed unsafe class PartyTable
     private readonly Lock _lock = new();                         // the kernel's locks do not keep threads of one process apart
     private readonly Segment _segment;
     private readonly SafeFileHandle _file;
-    private readonly int _fd;
+    private readonly bool _isHeir;
+    private bool _hasJoined;
 
     /// <param name="segment">The segment, mapped.</param>
     /// <param name="file">A description that nothing else uses, see <see cref="SegmentFile.ForLocks"/>. Becomes the table's.</param>
-    public PartyTable(Segment segment, SafeFileHandle file) => (_segment, _file, _fd) = (segment, file, (int)file.DangerousGetHandle());
+    public PartyTable(Segment segment, SafeFileHandle file) => (_segment, _file) = (segment, file);
+
+    /// <summary>Makes the heir's, which acts for a party whose own view of the segment is gone.</summary>
+    /// <param name="segment">The segment, mapped a second time.</param>
+    /// <param name="former">That party's. Its file stays its own.</param>
+    public PartyTable(Segment segment, PartyTable former) => (_segment, _file, Self, _isHeir) = (segment, former._file, former.Self, true);
 
     private PartyEntry* Entries => (PartyEntry*)(_segment.Address + SegmentHeader.PartiesOffset);
 
@@ -45,9 +52,10 @@ internal sealed unsafe class PartyTable
     /// <exception cref="SegmentException">TooManyParties; KernelRefused.</exception>
     public void Join()
     {
+        using var use = new HandleUse(_file);
         for (int n = 0; n < Capacity; n++)
         {
-            int r = Sys.LockByte(_fd, LockBase + n);
+            int r = Sys.LockByte(use.Fd, LockBase + n);
             if (r == 0)
             {
                 if (StateOf(n) == PartyState.Active)
@@ -68,30 +76,50 @@ internal sealed unsafe class PartyTable
         throw new SegmentException(SegmentError.TooManyParties, $"The segment is open in {Capacity} processes, the most there can be: close it in one of them.");
     }
 
-    /// <summary>Gives the number back. What this process still holds is treated as a dead one's; where another is too long at that, all of it is left as by a death, to whoever comes.</summary>
-    public void Leave()
+    /// <summary>Gives the number back, once no thread of this process can reach the segment's memory. What it still holds is treated as a
+    /// dead one's.</summary>
+    /// <param name="heir">The table as the heir sees it; null: there is none, and all is left as by a death, to whoever comes.</param>
+    public void Leave(PartyTable? heir)
     {
-        lock (_lock)
+        lock (_lock)                                             // a thread that recovers has the recovery lock in this process's name
         {
-            try
-            {
-                Recover(Self.Number);
-                Set(Self.Number, PartyState.Free);
-            }
-            catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
-            {
-                // The entry stays Active and the lock goes: that is what a death looks like.
-            }
-
-            _ = Sys.UnlockByte(_fd, LockBase + Self.Number);
+            heir?.ClearAwayFormer();
+            using var use = new HandleUse(_file);
+            _ = Sys.UnlockByte(use.Fd, LockBase + Self.Number);  // not by closing it: a forked child may have the description too
         }
 
         _file.Dispose();
     }
 
+    /// <summary>Closes a forked child's copy of the description. The lock is its parent's, and stays.</summary>
+    public void Forget() => _file.Dispose();
+
+    private void ClearAwayFormer()
+    {
+        try
+        {
+            Recover(Self.Number);
+            KillPoints.Reach(KillPoint.CloseRecovered);
+            Set(Self.Number, PartyState.Free);
+            KillPoints.Reach(KillPoint.CloseFreed);
+        }
+        catch (SegmentException e) when (e.Error == SegmentError.RecoveryBusy)
+        {
+            // The entry stays Active and the lock goes: that is what a death looks like.
+        }
+    }
+
     /// <summary>Whether a party's process still has the segment open. Costs a system call.</summary>
-    public bool IsAlive(int number) =>
-        (uint)number < Capacity && (number == Self.Number || Sys.IsByteLocked(_fd, LockBase + number) == 1);
+    public bool IsAlive(int number)
+    {
+        if ((uint)number >= Capacity || number == Self.Number)
+        {
+            return (uint)number < Capacity;
+        }
+
+        using var use = new HandleUse(_file);
+        return Sys.IsByteLocked(use.Fd, LockBase + number) == 1;
+    }
 
     /// <summary>Whether it is still this very party, and not another that has its number by now.</summary>
     public bool IsAlive(Party party) => IsAlive(party.Number) && Volatile.Read(ref Entries[party.Number].Generation) == party.Generation;
@@ -154,7 +182,8 @@ internal sealed unsafe class PartyTable
 
     private bool ClearAway(int n, bool evenIfFree = false)
     {
-        if (Sys.LockByte(_fd, LockBase + n) != 0)
+        using var use = new HandleUse(_file);
+        if (Sys.LockByte(use.Fd, LockBase + n) != 0)
         {
             return false;                                        // it lives, or somebody else is at it
         }
@@ -172,7 +201,7 @@ internal sealed unsafe class PartyTable
         }
         finally
         {
-            _ = Sys.UnlockByte(_fd, LockBase + n);
+            _ = Sys.UnlockByte(use.Fd, LockBase + n);
         }
     }
 
@@ -190,11 +219,19 @@ internal sealed unsafe class PartyTable
         Encoding.ASCII.TryGetBytes(Path.GetFileName(Environment.ProcessPath) ?? "", name, out _);
         Self = new Party(n, entry->Generation);
         Set(n, PartyState.Active);
+        _hasJoined = true;
     }
 
-    /// <summary>Under the party's lock, and one recovery of a segment at a time. A process that dies here leaves the rest to the next: every step can be repeated.</summary>
-    private void Recover(int n) =>
+    /// <summary>
+    /// Clears away what a party held, under its lock, one recovery of a segment at a time. No thread of that party can make one more step
+    /// into the segment's memory: its process has died, or
+    /// its view has become a tombstone. A process that dies here leaves the rest to the next: every step can be repeated.
+    /// </summary>
+    private void Recover(int n)
+    {
+        Debug.Assert(_isHeir || !_hasJoined || n != Self.Number, "This process's own threads could go on in what is given back.");
         WhileLocked(RecoveryLock, SegmentError.RecoveryBusy, "clearing away a dead one's share of the segment", () => _segment.Recover(n));
+    }
 
     /// <summary>Adds to the table of parts, one process at a time. One that dies here leaves at most a gap.</summary>
     /// <exception cref="SegmentException">PartsBusy.</exception>
@@ -202,8 +239,9 @@ internal sealed unsafe class PartyTable
 
     private void WhileLocked(long lockByte, SegmentError busy, string doing, Action work)
     {
+        using var use = new HandleUse(_file);
         long until = Environment.TickCount64 + (long)LockPatience.TotalMilliseconds;
-        while (Sys.LockByte(_fd, lockByte) != 0)
+        while (Sys.LockByte(use.Fd, lockByte) != 0)
         {
             if (Environment.TickCount64 > until)
             {
@@ -219,7 +257,7 @@ internal sealed unsafe class PartyTable
         }
         finally
         {
-            _ = Sys.UnlockByte(_fd, lockByte);
+            _ = Sys.UnlockByte(use.Fd, lockByte);
         }
     }
 }

@@ -102,6 +102,7 @@ public sealed unsafe partial class Segment
     {
         if (!TryFind(index, out Part part) || part.Kind != kind || !TryUse(part))
         {
+            ThrowIfClosed();                                     // what was read may be the tombstone's zeroes
             throw new SegmentException(SegmentError.NoSuchPart, $"Part {index} of the segment is {(index >= 0 && index < PartCount ? $"not a {kind}, or its entry makes no sense: outside the segment, or over another part" : $"not there: it has {PartCount}")}.");
         }
 

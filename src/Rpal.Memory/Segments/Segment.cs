@@ -23,9 +23,6 @@ public sealed unsafe partial class Segment : IDisposable
     private readonly PartyTable _parties;
     private readonly Lock _lock = new();
     private byte* _memory;
-    private Tombstone? _tombstone;
-    private bool _closed;                                        // nothing is begun any more
-    private bool _disposed;                                      // its memory is gone
 
     private Segment(SafeFileHandle file, SafeFileHandle locks, byte* address, long lengthBytes, PageKind pages)
     {
@@ -40,7 +37,7 @@ public sealed unsafe partial class Segment : IDisposable
     {
         get
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
+            ObjectDisposedException.ThrowIf(_state == SegmentState.Gone, this);
             return _memory;
         }
     }
@@ -65,18 +62,7 @@ public sealed unsafe partial class Segment : IDisposable
 
     internal PartyTable Parties => _parties;
 
-    /// <summary>Before it is closed: what this process has running in it is ended, and what lies elsewhere is put back.</summary>
-    internal event Action? Closing;
-
-    /// <summary>Once whoever looks finds it closed: threads of ours that sleep in it are woken, to find that.</summary>
-    internal event Action? Closed;
-
-    /// <summary>From here on nothing is begun in it.</summary>
-    internal bool IsClosed => Volatile.Read(ref _closed);
-
     internal SegmentHeader* Header => (SegmentHeader*)Address;
-
-    internal void ThrowIfClosed() => ObjectDisposedException.ThrowIf(IsClosed, this);
 
     /// <summary>Makes a segment. All its bytes are zero, and exist.</summary>
     /// <param name="lengthBytes">At least, <see cref="LeastBytes"/> to <see cref="MostBytes"/>; its header takes <see cref="HeaderBytes"/> of it.</param>
@@ -165,7 +151,9 @@ public sealed unsafe partial class Segment : IDisposable
         if (at != wished && requireSharedAddress)
         {
             _ = Sys.Munmap(at, (nuint)header.LengthBytes);
-            throw new SegmentException(SegmentError.AddressOccupied, $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: something else does. Have its creator offer another address (SegmentTransfer), or open it without requiring the shared one.");
+            string what = !Tombstone.IsAt(wished, header.LengthBytes) ? "something else does"
+                : "a segment that this process has closed lay there, and something still refers to it";
+            throw new SegmentException(SegmentError.AddressOccupied, $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: {what}. Have its creator offer another address (SegmentTransfer), or open it without requiring the shared one.");
         }
 
         return Join(file, at);
@@ -193,32 +181,18 @@ public sealed unsafe partial class Segment : IDisposable
     /// <summary>Whether a process that had it open still has.</summary>
     public bool IsAlive(Party party) => _parties.IsAlive(party);
 
-    /// <summary>
-    /// Closes it: what this process holds of it is given back, waits in it end with an <see cref="ObjectDisposedException"/>, and so does every later use. Its memory goes back at once; its
-    /// addresses only when nothing in this process refers to it any more, so that a thread in the middle of something writes to nobody, instead of ending the process.
-    /// </summary>
-    public void Dispose()
-    {
-        lock (_lock)
-        {
-            if (_closed)
-            {
-                return;
-            }
-
-            Closing?.Invoke();
-            Volatile.Write(ref _closed, true);
-            Closed?.Invoke();
-            _parties.Leave();
-            _disposed = true;
-            _file.Dispose();
-            _tombstone = Tombstone.Put((nint)_memory, LengthBytes);
-        }
-    }
-
     /// <summary>Moves it in this process; its creator, before anybody else has it and before it has parts.</summary>
     /// <returns>Whether it lies there now.</returns>
     internal bool TryMove(long address)
+    {
+        lock (_lock)                                             // closing puts something else where it lies
+        {
+            ThrowIfClosed();
+            return TryMoveLocked(address);
+        }
+    }
+
+    private bool TryMoveLocked(long address)
     {
         if (PartCount > 0 || !IsAtSharedAddress)
         {
@@ -290,7 +264,7 @@ public sealed unsafe partial class Segment : IDisposable
             }
             catch
             {
-                segment._disposed = segment._closed = true;
+                segment._state = SegmentState.Gone;
                 segment._file.Dispose();
                 throw;
             }

@@ -37,17 +37,16 @@ internal static class SegmentAddress
     /// guarded buffer's bytes belong, is not asked for.
     /// </summary>
     /// <returns>Where it lies, which may be elsewhere, or -errno.</returns>
-    public static nint Map(int fd, long lengthBytes, long address) => Tombstone.Replace(address, lengthBytes, fd) is var at and not 0 ? at
-        : Sys.Mmap(IsPlausible(address, lengthBytes) && !Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes) ? (nint)address : 0, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
+    public static nint Map(int fd, long lengthBytes, long address)
+    {
+        Tombstone.MakeRoom(address, lengthBytes);
+        bool isAllowed = IsPlausible(address, lengthBytes) && !Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes);
+        return Sys.Mmap(isAllowed ? (nint)address : 0, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
+    }
 
     /// <summary>Whether a file can be mapped there now.</summary>
     public static bool IsFree(int fd, long lengthBytes, long address)
     {
-        if (Tombstone.IsAt(address, lengthBytes))
-        {
-            return true;
-        }
-
         nint at = Map(fd, lengthBytes, address);
         _ = at < 0 ? 0 : Sys.Munmap(at, (nuint)lengthBytes);
         return at == address;

@@ -64,7 +64,11 @@ public static unsafe class SegmentTransfer
     {
         ArgumentNullException.ThrowIfNull(segment);
         using var channel = new Channel(socket, timeout);
-        channel.Say(Word.Offer, segment, (long)segment.Address, (int)segment.File.DangerousGetHandle());
+        using (var file = new HandleUse(segment.File))
+        {
+            channel.Say(Word.Offer, segment, (long)segment.Address, file.Fd);
+        }
+
         for (int attempt = 1; ; attempt++)
         {
             Message answer = channel.Hear();
@@ -233,9 +237,12 @@ public static unsafe class SegmentTransfer
 
         private static string TextOf(DescriptorLoss loss) => loss switch
         {
-            DescriptorLoss.NotInstalled => $"The other process sent a descriptor, and this process could not take it (recvmsg, MSG_CTRUNC): RLIMIT_NOFILE is {Sys.DescriptorLimit()} here. Raise it, or close descriptors; else fs.file-max or a security module is what forbids it.",
-            DescriptorLoss.RoomTaken => "The other process sent a descriptor, and the socket's options ask for other control messages, which took its room (recvmsg, MSG_CTRUNC): use a socket without SO_PASSCRED, SO_PASSSEC and SO_TIMESTAMP.",
-            _ => "The other process sent more than one descriptor with a message (or the socket here has SO_PASSPIDFD): a segment's transfer has one at most. All were closed.",
+            DescriptorLoss.NotInstalled => "The other process sent a descriptor, and this process could not take it (recvmsg, MSG_CTRUNC): "
+                + $"RLIMIT_NOFILE is {Sys.DescriptorLimit()} here. Raise it, or close descriptors; else fs.file-max or a security module is what forbids it.",
+            DescriptorLoss.RoomTaken => "The other process sent a descriptor, and the socket's options ask for other control messages, which took "
+                + "its room (recvmsg, MSG_CTRUNC): use a socket without SO_PASSCRED, SO_PASSSEC and SO_TIMESTAMP.",
+            _ => "The other process sent more than one descriptor with a message (or the socket here has SO_PASSPIDFD): "
+                + "a segment's transfer has one at most. All were closed.",
         };
 
         private Message HearInto(ref SafeFileHandle? descriptor)
@@ -255,7 +262,8 @@ public static unsafe class SegmentTransfer
                 }
 
                 (int more, DescriptorLoss loss) = (0, DescriptorLoss.None);
-                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, new Span<byte>((byte*)&message + got, Message.SizeBytes - got), descriptors, out more, out loss);
+                var rest = new Span<byte>((byte*)&message + got, Message.SizeBytes - got);
+                nint n = ready < 0 ? ready : Sys.ReceiveDescriptors(_fd, rest, descriptors, out more, out loss);
                 lost = loss != DescriptorLoss.None ? loss : lost;
                 if (more > 0 && descriptor is not null)
                 {

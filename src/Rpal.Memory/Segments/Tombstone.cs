@@ -5,76 +5,94 @@ namespace Rpal.Memory.Segments;
 
 /// <summary>
 /// What lies where a closed segment lay: empty memory of this process, which belongs to nothing and takes no room until it is touched. A thread that was in the middle of something finds zeroes
-/// there. It goes when the segment's object goes, which all that uses it refers to, or when the same segment, or one of its length, comes to lie there.
+/// there, and what it writes is nobody's. It goes when the segment's object goes, which all that uses it refers to; nothing else is mapped
+/// there before.
 /// </summary>
 internal sealed class Tombstone : CriticalFinalizerObject
 {
     private static readonly Lock s_lock = new();
 
-    /// <summary>By place, which of them: not the objects, which would then never go.</summary>
-    private static readonly Dictionary<(nint Address, long LengthBytes), long> s_all = [];
-    private static long s_last;
+    /// <summary>Places, not the objects, which would then never go.</summary>
+    private static readonly HashSet<(nint Address, long LengthBytes)> s_places = [];
 
     private readonly (nint Address, long LengthBytes) _place;
-    private readonly long _number;
+    private readonly Action? _atEnd;
 
-    private Tombstone((nint, long) place, long number) => (_place, _number) = (place, number);
+    private Tombstone((nint, long) place, Action? atEnd) => (_place, _atEnd) = (place, atEnd);
 
     ~Tombstone()
     {
         lock (s_lock)
         {
-            if (s_all.TryGetValue(_place, out long number) && number == _number)
-            {
-                s_all.Remove(_place);
-                _ = Sys.Munmap(_place.Address, (nuint)_place.LengthBytes);
-            }
+            s_places.Remove(_place);
+            _ = Sys.Munmap(_place.Address, (nuint)_place.LengthBytes);
         }
+
+        _atEnd?.Invoke();
     }
 
-    /// <summary>In place of what is mapped there.</summary>
+    /// <summary>Replaces what is mapped there. Once it returns, no thread of this process can reach that.</summary>
+    /// <param name="address">Where.</param>
+    /// <param name="lengthBytes">All of it.</param>
+    /// <param name="errno">0, or why the kernel refused, negative.</param>
     /// <returns>Null: the kernel refused, and what was mapped there stays.</returns>
-    public static Tombstone? Put(nint address, long lengthBytes)
+    public static Tombstone? Put(nint address, long lengthBytes, out int errno)
     {
         lock (s_lock)
         {
-            if (Sys.Mmap(address, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Fixed, -1, 0) < 0)
-            {
-                return null;
-            }
-
-            s_all[(address, lengthBytes)] = ++s_last;
-            return new Tombstone((address, lengthBytes), s_last);
+            const int flags = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Fixed;
+            nint r = Sys.Mmap(address, (nuint)lengthBytes, Prot.Read | Prot.Write, flags, -1, 0);
+            errno = r < 0 ? (int)r : 0;
+            return r < 0 ? null : Add(address, lengthBytes, null);
         }
     }
 
-    /// <summary>Whether just that place is one's.</summary>
+    /// <summary>Leaves what is mapped there as long as the object: where none could be put.</summary>
+    /// <param name="address">Where.</param>
+    /// <param name="lengthBytes">All of it.</param>
+    /// <param name="atEnd">Done once it is unmapped.</param>
+    public static Tombstone Keep(nint address, long lengthBytes, Action atEnd)
+    {
+        lock (s_lock)
+        {
+            return Add(address, lengthBytes, atEnd);
+        }
+    }
+
+    /// <summary>
+    /// Has the collector look whether anything still refers to the segments that were closed there; if not, their place is free. Costs a
+    /// full collection, and only where
+    /// a segment is to lie just where another one of this process lay.
+    /// </summary>
+    public static void MakeRoom(long address, long lengthBytes)
+    {
+        if (IsAt(address, lengthBytes))
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+    }
+
+    /// <summary>Whether there is one in that range.</summary>
     public static bool IsAt(long address, long lengthBytes)
     {
         lock (s_lock)
         {
-            return s_all.ContainsKey(((nint)address, lengthBytes));
+            foreach ((nint at, long length) in s_places)
+            {
+                if (at < address + lengthBytes && address < at + length)
+                {
+                    return true;
+                }
+            }
+
+            return false;
         }
     }
 
-    /// <summary>Maps something in its place.</summary>
-    /// <returns>As mmap(2); 0: there is none.</returns>
-    public static nint Replace(long address, long lengthBytes, int fd)
+    private static Tombstone Add(nint address, long lengthBytes, Action? atEnd)
     {
-        lock (s_lock)
-        {
-            if (!s_all.ContainsKey(((nint)address, lengthBytes)))
-            {
-                return 0;
-            }
-
-            nint at = Sys.Mmap((nint)address, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared | MapFlags.Fixed, fd, 0);
-            if (at >= 0)
-            {
-                s_all.Remove(((nint)address, lengthBytes));
-            }
-
-            return at;
-        }
+        s_places.Add((address, lengthBytes));
+        return new Tombstone((address, lengthBytes), atEnd);
     }
 }

@@ -6,11 +6,12 @@ using Rpal.Memory.Segments;
 namespace Rpal.Memory.Waiting;
 
 /// <summary>What this process keeps for itself about waiting in one segment.</summary>
-internal sealed unsafe class SegmentWaits
+internal sealed unsafe class SegmentWaits : ISegmentUser
 {
     private static readonly ConditionalWeakTable<Segment, SegmentWaits> s_all = [];
 
-    /// <summary>How long closing a segment waits for threads that sleep in it: they are woken every millisecond, and only one that does not come to run takes longer.</summary>
+    /// <summary>How long closing a segment waits for threads that sleep in it: they are woken every millisecond, and only one that does not
+    /// come to run takes longer. <see cref="SleepWatch"/> wakes that one.</summary>
     private const int ClosingPatienceMs = 2000;
 
     private readonly Segment _segment;
@@ -47,20 +48,47 @@ internal sealed unsafe class SegmentWaits
             if (!_watched)
             {
                 SleepWatch.Add(this);
-                _segment.Closing += () => SleepWatch.Remove(this);
-                _segment.Closed += SendSleepersAway;
+                try
+                {
+                    _segment.Attach(this);
+                }
+                catch (ObjectDisposedException)
+                {
+                    SleepWatch.Remove(this);
+                    throw;
+                }
+
                 Volatile.Write(ref _watched, true);
             }
         }
     }
 
-    /// <summary>The segment is closed: whoever sleeps at a semaphore is woken until it has found that.</summary>
-    private void SendSleepersAway()
+    void ISegmentUser.OnClosing() => SleepWatch.Remove(this);
+
+    void ISegmentUser.OnClosed()
     {
-        for (long until = Environment.TickCount64 + ClosingPatienceMs; _announcements.Values.Any(static a => a.WakeAll()) && Environment.TickCount64 < until;)
+        bool asleep = WakeSleepers();
+        for (long until = Environment.TickCount64 + ClosingPatienceMs; asleep && Environment.TickCount64 < until; asleep = WakeSleepers())
         {
             Thread.Sleep(1);                                     // one that had looked before, and falls asleep now, is woken next time
         }
+
+        if (asleep)
+        {
+            SleepWatch.Add(this);
+        }
+    }
+
+    /// <returns>Whether any thread of this process sleeps at a semaphore, or is about to.</returns>
+    private bool WakeSleepers()
+    {
+        bool asleep = false;
+        foreach (KeyValuePair<long, Announcement> one in _announcements)
+        {
+            asleep |= one.Value.WakeAll();
+        }
+
+        return asleep;
     }
 
     /// <summary>A seat of this process, from now on looked after.</summary>
@@ -82,10 +110,18 @@ internal sealed unsafe class SegmentWaits
         }
     }
 
+    /// <summary>Whether nobody is to be looked after here any more.</summary>
+    public bool IsOver => _segment.IsClosed && !WakeSleepers();
+
     /// <summary>By <see cref="SleepWatch"/>, under its lock.</summary>
     /// <returns>Whether anybody sleeps here, or may soon.</returns>
     public bool LookForForgotten()
     {
+        if (_segment.IsClosed)
+        {
+            return WakeSleepers();                               // they find it closed, and leave
+        }
+
         bool asleep = false;
         foreach (KeyValuePair<long, Announcement> one in _announcements)
         {

@@ -11,7 +11,7 @@ namespace Rpal.Memory.Waiting;
 /// <para>Adding, removing and disposing can be done by any thread, waiting by one at a time. A waiter takes a seat of a part that the segment's creator has made.</para>
 /// <para>Source: seed 002 (create_semaphore_set, add_semaphores, remove_semaphores, wait_set_any); models/semaphore.pml.</para>
 /// </remarks>
-public sealed class SemaphoreSet : IDisposable
+public sealed class SemaphoreSet : IDisposable, ISegmentUser
 {
     /// <summary>Most waiters that one part can have seats for.</summary>
     public const int SeatLimit = 32;
@@ -30,8 +30,18 @@ public sealed class SemaphoreSet : IDisposable
     private SemaphoreSet(Segment segment, SetSeat seat)
     {
         (_segment, _waits, _seat) = (segment, SegmentWaits.Of(segment), seat);
-        segment.Closing += Dispose;                              // before its memory goes
+        try
+        {
+            segment.Attach(this);
+        }
+        catch (ObjectDisposedException)
+        {
+            seat.Release();
+            throw;
+        }
     }
+
+    void ISegmentUser.OnClosing() => Dispose();
 
     /// <summary>How many semaphores are in it.</summary>
     public int Count
@@ -212,7 +222,7 @@ public sealed class SemaphoreSet : IDisposable
             _disposed = true;
         }
 
-        _segment.Closing -= Dispose;
+        _segment.Detach(this);
         while (Volatile.Read(ref _waiting) != 0)
         {
             _seat.Wake();                                        // whoever sleeps finds it disposed of, and leaves

@@ -49,7 +49,9 @@ internal sealed unsafe class SetSeat
     public static SetSeat Claim(Segment segment, int part, bool tellsCorrupt = false)
     {
         Part found = segment.Find(part, PartKind.SemaphoreSet);
-        SetGeometry set = SegmentWaits.Of(segment).GeometryOf(found.Index)
+        SetGeometry? geometry = SegmentWaits.Of(segment).GeometryOf(found.Index);
+        segment.ThrowIfClosed();                                 // what was read may be the tombstone's zeroes
+        SetGeometry set = geometry
             ?? throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} is a set whose seats do not fit into its {found.LengthBytes} bytes.");
         SegmentWaits.Of(segment).Watch();
         uint self = (uint)segment.Self.Number + 1;
@@ -228,12 +230,18 @@ internal sealed unsafe class SetSeat
         }
     }
 
-    /// <summary>Gives the seat back. Nobody waits any more, and nobody holds <see cref="Members"/>.</summary>
+    /// <summary>Gives the seat back, once: afterwards it is somebody else's. Nobody waits any more, and nobody holds <see
+    /// cref="Members"/>.</summary>
     public void Release()
     {
         _waits.Unwatch(this);
         lock (Members)
         {
+            if (_released)
+            {
+                return;
+            }
+
             _released = true;
             foreach (SharedSemaphore s in All())
             {

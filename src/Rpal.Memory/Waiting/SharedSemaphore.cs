@@ -130,12 +130,14 @@ public sealed unsafe class SharedSemaphore
         }
 
         uint limit = Volatile.Read(ref ((SemaphoreBlock*)(segment.Address + offset))->Limit);
+        segment.ThrowIfClosed();                                 // what was read may be the tombstone's zeroes
         return limit is >= 1 and <= MostTokens ? new SharedSemaphore(segment, offset, limit)
             : throw new SegmentException(SegmentError.NoSuchPart, $"At {offset} of the segment is no semaphore: its limit would be {limit}.");
     }
 
     /// <summary>Adds tokens, and wakes as many sleepers.</summary>
     /// <param name="count">How many, 1 or more.</param>
+    /// <exception cref="ObjectDisposedException">The segment is closed, perhaps meanwhile: then the tokens were added or not.</exception>
     public ReleaseStatus Release(int count = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
@@ -160,6 +162,7 @@ public sealed unsafe class SharedSemaphore
             SemaphoreLinks.Ring(this, links);
         }
 
+        Segment.ThrowIfClosed();                                 // then it may have gone nowhere
         return ReleaseStatus.Released;
     }
 

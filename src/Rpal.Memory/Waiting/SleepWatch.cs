@@ -100,6 +100,8 @@ internal static class SleepWatch
             {
                 asleep |= segment.LookForForgotten();
             }
+
+            s_segments.RemoveAll(static s => s.IsOver);
         }
 
         return asleep;

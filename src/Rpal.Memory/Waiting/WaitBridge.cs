@@ -9,12 +9,13 @@ namespace Rpal.Memory.Waiting;
 /// tasks, and writes their eventfds.
 /// </summary>
 /// <remarks>No descriptor is given to releasers: a process that dies or is hostile has nothing of ours. Why so: docs/adr/0017.</remarks>
-internal sealed unsafe class WaitBridge
+internal sealed unsafe class WaitBridge : ISegmentUser
 {
     private readonly SetSeat _seat;
     private readonly Lock _lock = new();                         // taken before the seat's
     private readonly Dictionary<long, Interest> _interests = [];
     private readonly Thread _thread;
+    private bool _started;
     private bool _stopping;
 
     private WaitBridge(SetSeat seat)
@@ -48,8 +49,7 @@ internal sealed unsafe class WaitBridge
                 try
                 {
                     var bridge = new WaitBridge(SetSeat.Claim(segment, i, tellsCorrupt: true));
-                    segment.Closing += bridge.Stop;
-                    bridge._thread.Start();
+                    bridge.Begin(segment);
                     return bridge;
                 }
                 catch (SegmentException e) when (e.Error is SegmentError.Full or SegmentError.NoSuchPart)
@@ -61,6 +61,31 @@ internal sealed unsafe class WaitBridge
 
         throw full ?? new SegmentException(SegmentError.NoSuchPart, "Waiting asynchronously needs a seat in the segment, and it has no part of kind SemaphoreSet: have its creator call SemaphoreSet.CreateSeats with one seat for each process that waits so.");
     }
+
+    /// <summary>Starts the thread, once it is sure to be stopped before the segment's memory goes: one that sleeps there could not be woken
+    /// any more.</summary>
+    /// <exception cref="ObjectDisposedException">The segment is being closed.</exception>
+    private void Begin(Segment segment)
+    {
+        try
+        {
+            segment.Attach(this);
+            lock (_lock)
+            {
+                ObjectDisposedException.ThrowIf(_stopping, segment);
+                _thread.Start();
+                _started = true;
+            }
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ObjectDisposedException)
+        {
+            segment.Detach(this);
+            _seat.Release();
+            throw;
+        }
+    }
+
+    void ISegmentUser.OnClosing() => Stop();
 
     public static SafeFileHandle CreateEventFd()
     {
@@ -320,7 +345,7 @@ internal sealed unsafe class WaitBridge
             }
         }
 
-        while (!_thread.Join(TimeSpan.FromMilliseconds(1)))
+        while (_started && !_thread.Join(TimeSpan.FromMilliseconds(1)))
         {
             _seat.Wake();                                        // it may have looked at _stopping just before
         }

@@ -125,12 +125,9 @@ public sealed unsafe class SegmentCloseTests
     }
 
     [Fact]
-    public void Its_addresses_can_be_had_again_at_once_and_go_with_the_last_reference()
+    public void Its_addresses_can_be_had_again_when_nothing_refers_to_it_and_go_then()
     {
-        using var other = Segment.Create(Length);
-        long address = (long)other.Address;
-        using var held = Segment.Open(other.File);
-        other.Dispose();
+        using Segment held = OpenAndCloseTheFirst(out long address);
         using (var again = Segment.Open(held.File, requireSharedAddress: true))
         {
             Assert.Equal(address, (long)again.Address);
@@ -144,6 +141,14 @@ public sealed unsafe class SegmentCloseTests
         }
 
         Assert.False(IsMapped(gone));
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static Segment OpenAndCloseTheFirst(out long address)
+        {
+            using var first = Segment.Create(Length);
+            address = (long)first.Address;
+            return Segment.Open(first.File);
+        }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
         static long CloseOne()

@@ -26,10 +26,10 @@ internal static unsafe class Guarding
 
             nint address = (nint)part.Address;
             guard = Make(part, header);
-            int index = -1;
+            var use = new Use(guard, GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header)));
             try
             {
-                index = GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header));
+                part.Segment.Attach(use);                        // first: what is closed, or lies elsewhere, must not be forgotten
                 if (guard is KeyGuard)
                 {
                     GuardedRanges.UseKeys();
@@ -39,26 +39,13 @@ internal static unsafe class Guarding
             }
             catch
             {
-                if (index >= 0)
-                {
-                    End();
-                }
-
+                part.Segment.Detach(use);
+                use.OnGone();
                 throw;
             }
 
             guards.Add(part.Index, guard);
-            part.Segment.Closing += End;
             return guard;
-
-            void End()
-            {
-                guard.End();
-                if (index >= 0)
-                {
-                    GuardedRanges.Remove(index);
-                }
-            }
         }
     }
 
@@ -77,4 +64,21 @@ internal static unsafe class Guarding
     private static string Text(Part part, in BufferHeader header) =>
         $"rpal: buffer {part.Index} of segment {part.Segment.Id:x16}, {header.LengthBytes} bytes at 0x{(long)part.Address:x}, {(BufferLevel)header.Level}, was accessed outside a lease by process {Environment.ProcessId}, party {part.Segment.Self.Number}: it ends here. "
         + "Rule: its bytes are touched only between TryLockRead or TryLockWrite and the lease's end, and written only under a write lease. Holder: ";
+
+    /// <summary>A guard and its entry in the table, until its segment is closed.</summary>
+    private sealed class Use(BufferGuard guard, int entry) : ISegmentUser
+    {
+        private int _isGone;
+
+        public void OnClosing() => guard.Freeze();
+
+        public void OnGone()
+        {
+            if (Interlocked.Exchange(ref _isGone, 1) == 0)
+            {
+                guard.End();
+                GuardedRanges.Remove(entry);
+            }
+        }
+    }
 }

@@ -44,7 +44,7 @@ internal sealed unsafe class KeyGuard : BufferGuard
         return key < 0 ? null : new KeyGuard(address, roomBytes, key);
     }
 
-    public override void Begin() => Check("pkey_mprotect", Sys.PkeyMprotect(Address, RoomBytes, Prot.Read | Prot.Write, _key));
+    protected override void BeginLocked() => Check("pkey_mprotect", Sys.PkeyMprotect(Address, RoomBytes, Prot.Read | Prot.Write, _key));
 
     public override void Enter(bool write)
     {
@@ -52,23 +52,31 @@ internal sealed unsafe class KeyGuard : BufferGuard
         mine.Count++;
         mine.CanWrite |= write;
         Set(mine);
+        if (IsFrozen)                                            // after the rights: else the key could be the next buffer's before
+        {
+            Leave();
+            ThrowIfFrozen();
+        }
+
         KillPoints.Reach(KillPoint.BufferGuardOpened);
     }
 
     public override void Leave()
     {
-        ref Leases mine = ref Mine();
+        if (t_leases is not { } all || all[_key].Guard != this)
+        {
+            return;                                              // the key is another buffer's by now, and so are the thread's rights
+        }
+
+        ref Leases mine = ref all[_key];
         mine.Count--;
         mine.CanWrite = false;                                   // a writer is alone
         Set(mine);
         KillPoints.Reach(KillPoint.BufferGuardClosed);
     }
 
-    public override void End()
-    {
-        _ = Sys.PkeyMprotect(Address, RoomBytes, Prot.Read | Prot.Write, 0);
-        _ = Sys.PkeyFree(_key);
-    }
+    /// <summary>What the key guarded is gone, or was never guarded.</summary>
+    public override void End() => _ = Sys.PkeyFree(_key);
 
     protected override bool Open(bool write) => true;
 

@@ -46,6 +46,8 @@ internal sealed class MoveGuard : BufferGuard
         return probe == hidden ? new MoveGuard(address, roomBytes, probe) : null;
     }
 
+    public override void End() => _ = IsShut ? Sys.Munmap(_hidden, RoomBytes) : 0;
+
     protected override bool Open(bool write)
     {
         Check("mremap", Sys.Mremap(_hidden, RoomBytes, RoomBytes, MayMoveFixed, Address));

@@ -1,0 +1,24 @@
+namespace Rpal.Memory.Segments;
+
+/// <summary>How far a segment is closed in this process. Written under the segment's lock.</summary>
+/// <remarks><code>
+/// Open ──Dispose──► Closing ──────────► Closed ───────────► Gone
+///                   users end what      sleepers are sent   the tombstone lies in its place: no thread of this process can reach its
+/// memory
+///                   runs, as a living   away                (where the kernel refuses one, the memory stays, and with it this party)
+///                   party
+/// </code></remarks>
+internal enum SegmentState
+{
+    /// <summary>In use.</summary>
+    Open,
+
+    /// <summary>Nobody is told of the closing who was not told yet: see <see cref="ISegmentUser"/>.</summary>
+    Closing,
+
+    /// <summary>Nothing is begun in it any more. Threads may be in the middle of something.</summary>
+    Closed,
+
+    /// <summary>Its memory cannot be asked for any more.</summary>
+    Gone,
+}
