@@ -23,6 +23,10 @@
  * User: lane_push        Emitter.EmitPerCpuBlockPush: link, head; the word stays Releasing, and its releaser has done
  * Recoverer: lane_pop    CpuVisit: the recoverer is on that CPU, so nobody is in the middle of a section; BLIND: it may not go there
  *
+ * With CLOSE a user closes the segment instead of dying: its thread goes on. The tombstone comes between any two steps, and whatever the
+ * thread does afterwards goes nowhere, so that here it
+ * ends; then, and not before, its party counts as dead (Segment.GiveUpMemory, PartyTable.Leave).
+ *
  * Known-bad: BAD_NO_TAG         the head is its index alone
  *            BAD_NO_RELEASING   the word is Free before the block is pushed
  *            BAD_NO_HELP        a Releasing block is popped as it is
@@ -34,6 +38,8 @@
  *            BAD_LANE_FREE      a block is Free before the section that pushes it has committed
  *            BAD_LANE_POPPED    a pop leaves the word Releasing, and the claim takes it from there
  *            BAD_LANE_REMOTE    the recoverer pops a lane as a section does, but from another CPU
+ *            BAD_CLOSE_FIRST    with CLOSE: the party counts as dead before the tombstone comes, and its thread makes one more step into
+ *                               the real memory
  *            BAD_LANE_BLIND     a recoverer that may not go there takes what is Free or a dead one's Releasing for lost all the same
  */
 
@@ -156,11 +162,30 @@ inline lane_push(i) {
 }
 #endif
 
+#ifdef CLOSE
+bit buried[USERS], late[USERS];         /* the tombstone is there, the party does not count as dead yet; or the other way round */
+
+proctype Closer(byte me) {              /* the closing thread's steps after the tombstone */
+    atomic { buried[me] -> buried[me] = 0; dead[me] = 1; uncleared++; ended++ }
+}
+#define GONE(me) kills--; buried[me] = 1; run Closer(me); goto closed
+#else
+#define GONE(me) kills--; dead[me] = 1; uncleared++; goto gone
+#endif
+
 inline maybe_die() {
+#ifdef BAD_CLOSE_FIRST
     if
-    :: atomic { kills > 0 -> kills--; dead[me] = 1; uncleared++; goto gone }
+    :: atomic { late[me] -> ended++; goto closed }
+    :: atomic { !late[me] && kills > 0 -> kills--; dead[me] = 1; uncleared++; late[me] = 1 }
+    :: atomic { !late[me] }
+    fi
+#else
+    if
+    :: atomic { kills > 0 -> GONE(me) }
     :: skip
     fi
+#endif
 }
 
 proctype User(byte me) {
@@ -199,8 +224,13 @@ proctype User(byte me) {
         :: atomic { else -> goto next_round }
         fi;
         if
-        :: atomic { kills > 0 -> kills--; dead[me] = 1; uncleared++; holders[b]--; goto gone }
+#ifdef BAD_CLOSE_FIRST
+        :: atomic { late[me] -> holders[b]--; ended++; goto closed }
+        :: atomic { !late[me] }
+#else
+        :: atomic { kills > 0 -> holders[b]--; GONE(me) }
         :: skip
+#endif
         fi;
         atomic {
             assert(SAME_WORD(b, OWNED, me, q));
@@ -243,7 +273,9 @@ next_round:
         atomic { b = 0; s = 0; p = 0; q = 0; n = 0; t = 0 }
     od;
 gone:
-    atomic { ended++; b = 0; s = 0; p = 0; q = 0; n = 0; t = 0; rounds = 0 }
+    atomic { ended++ }
+closed:
+    atomic { b = 0; s = 0; p = 0; q = 0; n = 0; t = 0; rounds = 0 }
 }
 
 inline maybe_recoverer_dies() {
