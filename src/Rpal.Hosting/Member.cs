@@ -244,7 +244,7 @@ internal sealed unsafe class Member
             _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
         }
 
-        if (Volatile.Read(ref _block->Strayed) != 0)
+        if (Interlocked.CompareExchange(ref FamilyHeader.At->StrayedPid, 0, Pid) == Pid)
         {
             _notice("ended itself: one of its threads stood in another member's context, which it was not lent. That is a fault of Rpal: please report it.");
         }

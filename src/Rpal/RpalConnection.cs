@@ -264,6 +264,11 @@ public sealed class RpalConnection
             result = s_call(ThreadArmory.Current, _place, frame);
         }
 
+        if (result == CallResult.NotOwn)
+        {
+            throw ThreadArmory.GsIsTaken();
+        }
+
         if ((result & CallResult.NotReady) != 0)
         {
             CallStatus status = new CallWait(_entry, _registration, _peer, _place, _receivers).Run(frame, deadline, cancellationToken);

@@ -130,7 +130,7 @@ public sealed class MachineCodeTests
     [Fact]
     public void The_fast_path_has_at_most_so_many_instructions()
     {
-        const int most = 66;                                     // raise it only with a figure in hand
+        const int most = 68;                                     // raise it only with a figure in hand
         MachineCode code = MachineCode.Assemble();
         Assert.InRange(Listing.Decode(code).Count(i => (long)i.IP >= code.Labels["call_any"] && (long)i.IP < code.Labels["nested_fs_load"]), 1, most);
     }

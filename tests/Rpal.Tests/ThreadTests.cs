@@ -14,6 +14,9 @@ public sealed class ThreadTests
     public void A_thread_with_the_stack_and_the_inherited_block_of_a_sender_that_ended_is_a_sender_of_its_own() => FamilyRun.CallerSucceeds("after-a-sender");
 
     [Fact]
+    public void A_thread_whose_GS_a_library_has_taken_is_refused_and_goes_on_later() => FamilyRun.CallerSucceeds("gs-is-taken");
+
+    [Fact]
     public void Services_are_registered_and_closed_hundreds_of_times() => FamilyRun.Succeeds(MemberSpec.Scenario("member", "services-come-and-go"));
 
     [Fact]

@@ -20,4 +20,7 @@ internal static class CallResult
 
     /// <summary>The calling thread has no block yet.</summary>
     public const uint NotArmed = 0x200;
+
+    /// <summary>The calling thread has a block, and GS names another: somebody set it.</summary>
+    public const uint NotOwn = 0x400;
 }

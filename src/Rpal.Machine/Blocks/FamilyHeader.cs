@@ -11,12 +11,13 @@ namespace Rpal.Machine.Blocks;
 /// 304 inject signal u32   308 kill word u32   312 point hits u32[64]
 /// 568 address of each member's signal trampoline u64[40]
 /// 888 accounting u32 (not 0: calls are timed; the host may change it at any time)
+/// 892 strayed pid i32 (the process that ended itself last because a thread of it stood in a context that it was not lent)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct FamilyHeader
 {
     public const int SizeBytes = 4096;
-    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64, AccountingOffset = 888;
+    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64, AccountingOffset = 888, StrayedPidOffset = 892;
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;
@@ -42,6 +43,7 @@ internal unsafe struct FamilyHeader
 
     [FieldOffset(568)] public fixed long Trampolines[FamilyLayout.MemberCapacity];
     [FieldOffset(AccountingOffset)] public uint Accounting;
+    [FieldOffset(StrayedPidOffset)] public int StrayedPid;
 
     public readonly nint Address(Routine routine) => (nint)Routines[(int)routine];
 

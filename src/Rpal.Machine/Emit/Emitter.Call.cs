@@ -35,6 +35,9 @@ internal sealed partial class Emitter
         c.je(L("not_met"));
 
         Begin(Routine.Call, "call");
+        c.cmp(rdi, Gs(ThreadBlock.SelfOffset));                  // comes back: GS, which anybody may set; a fault here goes on at not_own
+        c.jne(L("call_elsewhere"));
+        Here("call_own");
         EmitClaim("claim", "not_ready");                         // before anything is stored: a locked instruction waits for every store
         PushCalleeSaved();
         c.mov(__[rdi + ThreadBlock.RspOffset], rsp);
@@ -117,6 +120,21 @@ internal sealed partial class Emitter
         c.mov(rcx, rbp);
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
+
+        // A nested call: the kernel thread is another's, and its block says that it executes the sender's receiver. A lazy switch between the
+        // looks brings the context home, so the first look is made again.
+        Here("call_elsewhere");
+        c.mov(rcx, Gs(ThreadBlock.CurrentOffset));
+        c.test(rcx, rcx);
+        c.je(L("call_home"));
+        c.cmp(rdi, __[rcx + ReceiverBlock.HomeOffset]);
+        c.je(L("call_own"));
+        Here("call_home");
+        c.cmp(rdi, Gs(ThreadBlock.SelfOffset));
+        c.je(L("call_own"));
+        Here("not_own");
+        c.mov(eax, (int)CallResult.NotOwn);
+        c.ret();
 
         Here("not_met");                                         // this thread's first call of the service
         c.mov(eax, (int)(CallResult.NotReady | (uint)ReceiverState.Init));

@@ -26,8 +26,8 @@ internal sealed partial class Emitter
     }
 
     /// <summary>
-    /// The trampolines' first look, before any state: a fault of <c>copy_move</c> goes on at its recovery point. So it holds at home, foreign and in
-    /// a thread without a block alike, and neither a switch nor the program's handler comes of it.
+    /// The trampolines' first look, before any state: a fault of <c>copy_move</c>, or of a call's look at a GS that somebody took, goes on at its
+    /// recovery point. So it holds at home, foreign and in a thread without a block alike, and neither a switch nor the program's handler comes of it.
     /// In: edi = signal, rsi = siginfo, rdx = ucontext, on the stack as the kernel left it. Changes rax.
     /// </summary>
     private void EmitRecoveryPoint()
@@ -39,12 +39,19 @@ internal sealed partial class Emitter
         Here("fault");
         c.cmp(__dword_ptr[rsi + SigInfoCode], 0);                // sent, not raised by the instruction: somebody else's business
         c.jle(L("not_a_copy"));
-        c.lea(rax, __[L("copy_move")]);
+        EmitRecovery("copy_move", "copy_fault", "not_the_copy");
+        EmitRecovery("call", "not_own", "not_a_copy");
+    }
+
+    /// <summary>A fault of the instruction at <paramref name="at"/> goes on at <paramref name="recovery"/>. Changes rax.</summary>
+    private void EmitRecovery(string at, string recovery, string otherwise)
+    {
+        c.lea(rax, __[L(at)]);
         c.cmp(rax, __[rdx + Rip]);
-        c.jne(L("not_a_copy"));
-        c.lea(rax, __[L("copy_fault")]);
-        c.mov(__[rdx + SignalFrame.Rip], rax);
+        c.jne(L(otherwise));
+        c.lea(rax, __[L(recovery)]);
+        c.mov(__[rdx + Rip], rax);
         c.ret();
-        Here("not_a_copy");
+        Here(otherwise);
     }
 }

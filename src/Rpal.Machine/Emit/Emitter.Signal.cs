@@ -54,8 +54,7 @@ internal sealed partial class Emitter
         c.mov(r15, FamilyLayout.MemberAreaBase);
         c.add(r15, rcx);
         c.rdgsbase(rbx);
-        c.test(rbx, rbx);
-        c.je(L("chain"));
+        EmitIsBlock("chain");
         if (_inject)
         {
             EmitInjection();
@@ -88,6 +87,17 @@ internal sealed partial class Emitter
         EmitEvict();
         EmitChain();
         EmitInPlaceStub();
+    }
+
+    /// <summary>rbx: jumps when it does not point into a member area. GS is anybody's in a thread that was never armed. Changes rax, rcx.</summary>
+    private void EmitIsBlock(string otherwise)
+    {
+        c.mov(rax, rbx);
+        c.mov(rcx, FamilyLayout.MemberAreaBase);
+        c.sub(rax, rcx);
+        c.mov(rcx, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity);
+        c.cmp(rax, rcx);
+        c.jae(L(otherwise));
     }
 
     private void EmitIsThisThread(string otherwise)

@@ -158,10 +158,12 @@ internal sealed partial class Emitter
         c.ud2();
 
         // This thread's block says that it executes no context, and it stands in one. It would park here for ever, unknown to
-        // everybody, and take the receiver's next frame. Its process ends instead; the host says why.
+        // everybody, and take the receiver's next frame. Its process ends instead; the host says why. GS says nothing here.
         Here("strayed");
-        c.mov(rax, Gs(ThreadBlock.MemberOffset));
-        c.mov(__dword_ptr[rax + MemberBlock.StrayedOffset], 1);
+        c.mov(eax, SystemCall.GetPid);
+        c.syscall();
+        LoadHeader(rcx);
+        c.mov(__dword_ptr[rcx + FamilyHeader.StrayedPidOffset], eax);
         EmitEndProcess();
 
         Here("leave_wait");

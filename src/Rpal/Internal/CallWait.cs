@@ -105,6 +105,8 @@ internal readonly unsafe struct CallWait(ServiceEntry* entry, ulong registration
                 case CallResult.NotReady | (uint)ReceiverState.Dead:
                     dead++;
                     break;
+                case CallResult.NotOwn:
+                    throw ThreadArmory.GsIsTaken();
             }
         }
 

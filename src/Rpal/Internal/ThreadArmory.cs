@@ -80,6 +80,10 @@ internal static unsafe class ThreadArmory
         return ArmedThread.Block = block;
     }
 
+    /// <summary>Why a thread that is armed cannot call.</summary>
+    public static RpalException GsIsTaken() => new(RpalError.Unsupported,
+        $"Thread {Sys.GetTid()} of this process has another GS base than the one that Rpal gave it: some library sets GS (arch_prctl, wrgsbase). Call from a thread that it does not use.");
+
     private static readonly uint s_injectReload = uint.TryParse(Environment.GetEnvironmentVariable("RPAL_TEST_INJECT_EVERY"), out uint every) ? every : 0;
 
     private static int Take(MemberBlock* member, int tid)

@@ -13,6 +13,7 @@ internal static class Threads
         scenarios.AddCaller("senders-come-and-go", SendersComeAndGo);
         scenarios.AddCaller("started-by-a-sender", StartedByASender);
         scenarios.AddCaller("after-a-sender", AfterASender);
+        scenarios.AddCaller("gs-is-taken", GsIsTaken);
         scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
         scenarios.Add("old-connections", _ => OldConnections());
     }
@@ -113,6 +114,41 @@ internal static class Threads
         }
 
         Check.That(met > 0, "no thread got the FS of one that had ended: nothing was tested");
+    }
+
+    /// <summary>A library sets GS in a thread that is armed, to memory of its own, to nothing, and to what is not mapped. Signals come meanwhile.</summary>
+    private static unsafe void GsIsTaken(RpalConnection work)
+    {
+        const int archPrctl = 158, setGs = 0x1001, getGs = 0x1004;
+        const nint notMapped = 0x10000;
+        byte* own = (byte*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(4096);
+        Check.Parallel(1, _ =>
+        {
+            foreach (bool hasCalled in (ReadOnlySpan<bool>)[false, true])
+            {
+                Check.That(ThreadArmory.Current is not null);   // armed
+                if (hasCalled)
+                {
+                    Check.Equal(3L, work.Add(1, 2));
+                }
+
+                foreach (nint taken in (ReadOnlySpan<nint>)[(nint)own, 0, notMapped])
+                {
+                    nint before = 0;
+                    Check.Equal(0, (int)Sys.Invoke(archPrctl, getGs, (nint)(&before)));
+                    Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, taken));
+                    RpalException refused = Check.Throws<RpalException>(() => work.Add(1, 2));
+                    Check.Parallel(1, _ => GC.Collect());        // interrupts this one
+                    Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, before));
+                    Check.Equal(RpalError.Unsupported, refused.Error);
+                    Check.That(refused.Message.Contains("another GS base", StringComparison.Ordinal), refused.Message);
+                    Check.That(new ReadOnlySpan<byte>(own, 4096).IndexOfAnyExcept((byte)0) < 0, "the library's memory was written to");
+                }
+
+                Check.Equal(3L, work.Add(1, 2));
+                Check.Equal(work.Do(Deed.KernelPid), work.Do(Deed.Pid));
+            }
+        });
     }
 
     private static int ServicesComeAndGo(int times)
