@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Rpal.Linux;
 
 namespace Rpal.Cli.Torture;
 
@@ -7,6 +8,7 @@ internal sealed unsafe class CalleeRole
 {
     private readonly TortureArena* _arena;
     private readonly int _self;
+    private readonly int _pid = Sys.GetPid();
     private readonly MemberPlace* _place;
     private readonly ulong _incarnation;
     private readonly Nested _nested;
@@ -76,8 +78,9 @@ internal sealed unsafe class CalleeRole
         RequestHeader q = shared;
         Check(in q, payload, "before");
         ulong value = TortureDeeds.Do(in q, _nested);
+        int kernelPid = TortureMessage.AsksKernel(q.Deed) ? Sys.GetPid() : 0;
         Check(in shared, payload, "after");                      // the caller may be dead by now; its memory must not be another's
-        return new AnswerHeader { Request = q.Checksum, Sequence = q.Sequence, Incarnation = _incarnation, Value = value, Callee = _self };
+        return new AnswerHeader { Request = q.Checksum, Sequence = q.Sequence, Incarnation = _incarnation, Value = value, Callee = _self, Pid = _pid, KernelPid = kernelPid };
     }
 
     private void Check(in RequestHeader q, ReadOnlySpan<byte> payload, string when)

@@ -3,10 +3,14 @@ using System.Runtime.InteropServices;
 
 namespace Rpal.Cli.Torture;
 
-/// <summary>A member that calls: one object a thread. Every outcome is checked against what the host did.</summary>
+/// <summary>A member that calls: one object a line of threads, of which one calls at a time. Every outcome is checked against what the host did.</summary>
 internal sealed unsafe class CallerRole
 {
-    private static readonly TimeSpan s_connectLimit = TimeSpan.FromSeconds(2);
+    /// <summary>For a callee that may be starting: another one then.</summary>
+    public static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>Calls of one thread: few, so that many threads come and go.</summary>
+    private const int StretchLimit = 40;
 
     private readonly TortureArena* _arena;
     private readonly int _self, _thread, _callees;
@@ -27,22 +31,30 @@ internal sealed unsafe class CallerRole
         _random = TortureMessage.RandomOf(options.Seed, (ulong)self, (ulong)thread, incarnation);
     }
 
-    public static void Run(TortureArena* arena, int self, TortureOptions options)
+    /// <summary>Starts nothing yet: the callers, of which each makes its calls when <see cref="CallerLine"/> has a thread for it.</summary>
+    public static CallerRole[] Create(TortureArena* arena, int self, TortureOptions options, ulong incarnation) =>
+        [.. Enumerable.Range(0, TortureOptions.Threads).Select(t => new CallerRole(arena, self, t, incarnation, options))];
+
+    public bool IsOver => Volatile.Read(ref _arena->Stop) != 0;
+
+    public Carrier NextCarrier()
     {
-        MemberPlace* place = TortureArena.Caller(arena, self);
-        ulong incarnation = Interlocked.Increment(ref place->Incarnation);
-        using var nuisance = new Nuisance(place, options.Seed + (ulong)self * 131 + incarnation);
-        Volatile.Write(ref place->Ready, incarnation);
-        Thread[] threads = [.. Enumerable.Range(0, TortureOptions.Threads).Select(t => new Thread(() => new CallerRole(arena, self, t, incarnation, options).Loop()) { Name = $"caller {t}" })];
-        Array.ForEach(threads, t => t.Start());
-        Array.ForEach(threads, t => t.Join());
+        var carrier = (Carrier)_random.Next((int)Carrier.Count);
+        Count(carrier);
+        return carrier;
     }
 
-    private void Loop()
+    public int NextCallee() => _random.Next(_callees);
+
+    public void Connected(int callee, RpalConnection connection) => (_connections[callee], _calleeIncarnations[callee]) = (connection, 0);
+
+    /// <summary>Calls a number of times. The first call of a thread is the one that may be taken for another's.</summary>
+    public void Stretch()
     {
-        while (Volatile.Read(ref _arena->Stop) == 0)
+        Deed? first = Deed.Identity;
+        for (int calls = 1 + _random.Next(StretchLimit); calls > 0 && !IsOver; calls--)
         {
-            int callee = _random.Next(_callees);
+            int callee = NextCallee();
             if (Volatile.Read(ref _arena->Pause) != 0)
             {
                 Pace.BetweenLooks();
@@ -53,7 +65,8 @@ internal sealed unsafe class CallerRole
             }
             else
             {
-                Call(connection, callee, Pick());
+                Call(connection, callee, first ?? Pick());
+                first = null;
             }
         }
     }
@@ -72,16 +85,16 @@ internal sealed unsafe class CallerRole
         < 80 => Deed.Nested,
         < 84 => Deed.NestedAtHome,
         < 88 => Deed.Sleep,
+        < 91 => Deed.Identity,
         _ => Deed.Echo,
     };
 
     private void Connect(int callee)
     {
-        using var limit = new CancellationTokenSource(s_connectLimit);
+        using var limit = new CancellationTokenSource(ConnectLimit);
         try
         {
-            _connections[callee] = RpalConnection.ConnectAsync(TortureMessage.ServiceOf(callee), limit.Token).GetAwaiter().GetResult();
-            _calleeIncarnations[callee] = 0;
+            Connected(callee, RpalConnection.ConnectAsync(TortureMessage.ServiceOf(callee), limit.Token).GetAwaiter().GetResult());
             Call(_connections[callee]!, callee, Deed.Hello);
         }
         catch (OperationCanceledException)
@@ -119,6 +132,7 @@ internal sealed unsafe class CallerRole
         AnswerHeader a = default;
         int answerLength = 0;
         CallStatus? status = null;
+        Exception? thrown = null;
         try
         {
             status = !struct_ ? connection.Call(TortureMessage.Bytes, _request.AsSpan(0, RequestHeader.SizeBytes + length), _answer, out answerLength, deadline, cancel?.Token ?? default)
@@ -127,28 +141,28 @@ internal sealed unsafe class CallerRole
         }
         catch (RemoteCallException e)
         {
-            Count(ref _place->RemoteExceptions);
-            if (deed != Deed.Throw || !e.RemoteMessage.EndsWith($"{q.Checksum:x}", StringComparison.Ordinal))
-            {
-                Wrong($"{deed} sequence {_sequence}: {e}");
-            }
+            thrown = e;
         }
-        catch (OperationCanceledException) when (cancel is not null)
+        catch (OperationCanceledException e) when (cancel is not null)
         {
-            Count(ref _place->Canceled);
+            thrown = e;
         }
         catch (RpalException e)
         {
-            Wrong($"{deed} sequence {_sequence}: {e.Error}: {e.Message}");
-            _connections[callee] = null;
+            thrown = e;
         }
 
         long now = Stopwatch.GetTimestamp(), took = now - began;
-        Volatile.Write(ref _place->StartedNs, 0);
+        Volatile.Write(ref _place->StartedNs, 0);               // before the outcome is counted: a kill between the two must not count it twice
         _place->LongestNs = Math.Max(_place->LongestNs, took);
         if (status == CallStatus.Answered && !struct_)
         {
             a = answerLength >= AnswerHeader.SizeBytes ? MemoryMarshal.Read<AnswerHeader>(_answer) : default;
+        }
+
+        if (thrown is not null)
+        {
+            OnThrown(in q, thrown, callee);
         }
 
         switch (status)
@@ -174,9 +188,32 @@ internal sealed unsafe class CallerRole
         }
     }
 
+    private void OnThrown(in RequestHeader q, Exception thrown, int callee)
+    {
+        switch (thrown)
+        {
+            case RemoteCallException e:
+                Count(ref _place->RemoteExceptions);
+                if (q.Deed != Deed.Throw || !e.RemoteMessage.EndsWith($"{q.Checksum:x}", StringComparison.Ordinal))
+                {
+                    Wrong($"{q.Deed} sequence {q.Sequence}: {e}");
+                }
+
+                break;
+            case OperationCanceledException:
+                Count(ref _place->Canceled);
+                break;
+            case RpalException e:
+                Wrong($"{q.Deed} sequence {q.Sequence}: {e.Error}: {e.Message}");
+                _connections[callee] = null;
+                break;
+        }
+    }
+
     private void OnAnswered(in RequestHeader q, in AnswerHeader a, int answerLength, bool struct_, ReadOnlySpan<byte> payload, int callee)
     {
         Count(ref _place->Answered);
+        _place->Identities += TortureMessage.AsksKernel(q.Deed) ? 1ul : 0;
         ReadOnlySpan<byte> back = struct_ ? [] : _answer.AsSpan(Math.Min(AnswerHeader.SizeBytes, answerLength), Math.Max(0, answerLength - AnswerHeader.SizeBytes));
         string? problem = AnswerCheck.Problem(in q, in a, back, callee) ?? (q.Deed == Deed.Echo && !back.SequenceEqual(payload) ? "Echo: another payload" : null);
         ulong known = _calleeIncarnations[callee];
@@ -220,6 +257,25 @@ internal sealed unsafe class CallerRole
     {
         int ms = _random.Next(100) switch { < 5 => 0, < 40 => 1 + _random.Next(50), < 95 => 1000, _ => -1 };
         return (ms < 0 ? Deadline.Never : Deadline.After(ms), ms);
+    }
+
+    private void Count(Carrier carrier)
+    {
+        switch (carrier)
+        {
+            case Carrier.Heir:
+                _place->Heirs++;
+                break;
+            case Carrier.PoolThread:
+                _place->PoolThreads++;
+                break;
+            case Carrier.TimerThread:
+                _place->TimerThreads++;
+                break;
+            default:
+                _place->Continuations++;
+                break;
+        }
     }
 
     private static void Count(ref ulong counter) => Interlocked.Increment(ref counter);

@@ -123,7 +123,7 @@ internal struct MemberPlace
     [FieldOffset(96)] public ulong WorkedIncarnation;
 }
 
-/// <summary>One calling thread over all its processes: the call that it is in, and its counts.</summary>
+/// <summary>One line of callers over all its processes: the call that it is in, and its counts. One thread of a line calls at a time.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
 internal struct CallPlace
 {
@@ -148,4 +148,13 @@ internal struct CallPlace
 
     /// <summary>Calls whose caller was killed in them; written by the host.</summary>
     [FieldOffset(136)] public ulong Abandoned;
+
+    /// <summary>Answers that named the process which the kernel took the handler for.</summary>
+    [FieldOffset(144)] public ulong Identities;
+
+    /// <summary>Stretches of calls by who made them: see <see cref="Carrier"/>.</summary>
+    [FieldOffset(152)] public ulong Heirs;
+    [FieldOffset(160)] public ulong PoolThreads;
+    [FieldOffset(168)] public ulong TimerThreads;
+    [FieldOffset(176)] public ulong Continuations;
 }

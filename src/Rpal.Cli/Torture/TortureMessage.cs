@@ -19,6 +19,9 @@ internal enum Deed
     NestedAtHome,
     Sleep,
     Echo,
+
+    /// <summary>Asks the kernel which process it is.</summary>
+    Identity,
     Count,
 }
 
@@ -46,7 +49,7 @@ internal struct RequestHeader
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal struct AnswerHeader
 {
-    public const int SizeBytes = 48;
+    public const int SizeBytes = 56;
 
     [FieldOffset(0)] public ulong Request;
     [FieldOffset(8)] public ulong Sequence;
@@ -55,6 +58,12 @@ internal struct AnswerHeader
     [FieldOffset(32)] public int Callee;
     [FieldOffset(36)] public int PayloadLengthBytes;
     [FieldOffset(40)] public ulong Checksum;
+
+    /// <summary>The callee's process, as its first thread learned it from the kernel.</summary>
+    [FieldOffset(48)] public int Pid;
+
+    /// <summary>The process whose system calls the handler's were; 0: the deed does not ask (<see cref="TortureMessage.AsksKernel"/>).</summary>
+    [FieldOffset(52)] public int KernelPid;
 }
 
 /// <summary>Checksums bound to a call, and what handlers compute.</summary>
@@ -113,6 +122,9 @@ internal static class TortureMessage
 
         return from;
     }
+
+    /// <summary>Deeds that need the kernel anyway, and so can ask it whose system calls these are: to ask is a lazy switch.</summary>
+    public static bool AsksKernel(Deed deed) => deed is Deed.Hello or Deed.Identity or Deed.File or Deed.NestedAtHome or Deed.Sleep;
 
     /// <summary>What the answer's value must be.</summary>
     public static ulong ValueOf(in RequestHeader q) => q.Deed switch

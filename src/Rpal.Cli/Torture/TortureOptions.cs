@@ -13,7 +13,7 @@ namespace Rpal.Cli.Torture;
 /// <param name="OnlyPoint">Kills at this point only; empty: at all.</param>
 internal sealed record TortureOptions(string Phase, double Seconds, ulong Seed, int PerPoint, int Callers, int Callees, bool Trace, string OnlyPoint)
 {
-    /// <summary>Calling threads of a caller.</summary>
+    /// <summary>Threads of a caller that call at a time: each the last of a line (<see cref="Carrier"/>).</summary>
     public const int Threads = 2;
 
     /// <summary>Receivers of a callee's service.</summary>

@@ -12,6 +12,9 @@ internal static unsafe class TortureReport
     /// <summary>Kills that there may be for an answer: an answer is the work of two, and some are killed while they start.</summary>
     private const ulong AnswerShare = 3;
 
+    /// <summary>Without one of these the run has not looked at what it says it looks at.</summary>
+    private static readonly string[] s_seen = ["identities", "heirs", "pool_threads", "timer_threads", "continuations"];
+
     private static string[] Doubt(bool isThere, string what) => isThere ? [what] : [];
 
     /// <summary>The handler has gone home, and its sender sleeps; else it is inside, or waits for a receiver.</summary>
@@ -45,6 +48,11 @@ internal static unsafe class TortureReport
                 Add("remote_exceptions", c->RemoteExceptions);
                 Add("canceled", c->Canceled);
                 Add("caller_killed", c->Abandoned);
+                Add("identities", c->Identities);
+                Add("heirs", c->Heirs);
+                Add("pool_threads", c->PoolThreads);
+                Add("timer_threads", c->TimerThreads);
+                Add("continuations", c->Continuations);
                 wrong += c->Wrong;
                 longest = Math.Max(longest, c->LongestNs);
                 outcomes += c->Answered + c->Busy + c->PeerDied + c->Closed + c->RemoteExceptions + c->Canceled + c->Abandoned;
@@ -70,6 +78,7 @@ internal static unsafe class TortureReport
             .. Doubt(unaccounted < 0 || unaccounted > family.KilledCallers * TortureOptions.Threads, $"{unaccounted} calls without an outcome, of {family.KilledCallers} killed callers"),
             .. Doubt(At(samples, 0.99) > s_peerDiedLimit.TotalMilliseconds, $"PeerDied came after {At(samples, 0.99)} ms (p99)"),
             .. Doubt(options.Trace && family.LostReceivers > 0, $"{family.LostReceivers} receivers lost although members were traced"),
+            .. Doubt(s_seen.Any(name => sums[name] == 0), $"never seen: {string.Join(", ", s_seen.Where(name => sums[name] == 0))}"),
             .. Doubt(points.Missing().Any(), $"points with too few kills: {string.Join(", ", points.Missing())}"),
         ];
         bool ok = wrong == 0 && !family.Failed && leaks.Length == 0 && doubts.Length == 0;

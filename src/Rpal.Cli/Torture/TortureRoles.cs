@@ -28,12 +28,22 @@ internal static unsafe class TortureRoles
                 }
                 else
                 {
-                    CallerRole.Run(shared, int.Parse(index), TortureOptions.FromWords(words));
+                    RunCaller(shared, int.Parse(index), TortureOptions.FromWords(words));
                 }
 
                 return 0;
             default:
                 return null;
         }
+    }
+
+    private static void RunCaller(TortureArena* arena, int self, TortureOptions options)
+    {
+        MemberPlace* place = TortureArena.Caller(arena, self);
+        ulong incarnation = Interlocked.Increment(ref place->Incarnation);
+        using var nuisance = new Nuisance(place, options.Seed + (ulong)self * 131 + incarnation);
+        CallerRole[] callers = CallerRole.Create(arena, self, options, incarnation);
+        Volatile.Write(ref place->Ready, incarnation);
+        CallerLine.RunAsync(callers).GetAwaiter().GetResult();
     }
 }
