@@ -2,4 +2,5 @@ using Rpal.Cli;
 using Rpal.Cli.Bench;
 using Rpal.Cli.Torture;
 
+StartSignals.MakeUsable();
 return KeeperRole.TryRun(args) is { } kept ? kept : BenchRoles.TryRun(args) is { } exitCode ? exitCode : TortureRoles.TryRun(args) is { } tortured ? tortured : await RpalCommandLine.RunAsync(args);
