@@ -339,8 +339,7 @@ public sealed class ControlTests : IDisposable
         string path = Path.Combine(_family.Folder, "pipe");
         if (!File.Exists(path))
         {
-            using var made = System.Diagnostics.Process.Start("mkfifo", path);
-            made.WaitForExit();
+            Assert.Equal(0, Child.Run(RunningFamily.Patience, "mkfifo", path).ExitCode);
         }
 
         return path;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.Sockets;
 
 namespace Rpal.Cli.Tests;
@@ -71,13 +70,12 @@ public sealed class DescriptorLimitTests : IDisposable
     {
         const int tooFew = 256;
         string members = string.Join(" -- ", Enumerable.Repeat("true", 40));
-        using var rpal = Process.Start(new ProcessStartInfo("sh", ["-c", $"ulimit -n {tooFew}; exec {Path.Combine(AppContext.BaseDirectory, "Rpal.Cli")} run {members}"]) { RedirectStandardError = true })!;
-        string error = rpal.StandardError.ReadToEnd();
-        rpal.WaitForExit();
-        Assert.Equal(125, rpal.ExitCode);
-        Assert.StartsWith("rpal: A family of 40 needs ", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
-        Assert.Contains($"RLIMIT_NOFILE is {tooFew}", error, StringComparison.Ordinal);
-        Assert.Contains("ulimit -n", error, StringComparison.Ordinal);
+        using var rpal = RpalProcess.AfterShell($"ulimit -n {tooFew}", ["run", .. members.Split(' ')]);
+        RpalProcess.Result r = rpal.End();
+        Assert.Equal(125, r.ExitCode);
+        Assert.StartsWith("rpal: A family of 40 needs ", Assert.Single(r.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains($"RLIMIT_NOFILE is {tooFew}", r.Error, StringComparison.Ordinal);
+        Assert.Contains("ulimit -n", r.Error, StringComparison.Ordinal);
     }
 
     private Socket Ask(RpalProcess host)
@@ -99,11 +97,9 @@ public sealed class DescriptorLimitTests : IDisposable
 
     private static string Output(string command, params string[] arguments)
     {
-        using Process p = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true })!;
-        string output = p.StandardOutput.ReadToEnd();
-        p.WaitForExit();
-        Assert.Equal(0, p.ExitCode);
-        return output;
+        ChildOutput r = Child.Run(RunningFamily.Patience, command, arguments);
+        Assert.True(r.ExitCode == 0, r.Error);
+        return r.Output;
     }
 
     private static int Descriptors(int pid) => Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length;

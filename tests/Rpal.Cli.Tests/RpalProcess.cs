@@ -9,11 +9,17 @@ internal sealed class RpalProcess : IDisposable
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
-    private readonly Process _process;
+    /// <summary>From the kill of everybody who may write until the pipes' ends are read.</summary>
+    private static readonly TimeSpan s_drainLimit = TimeSpan.FromSeconds(20);
+
+    private readonly Child _child;
+    private readonly TimeSpan _limit;
     private readonly Timer _killer;
     private readonly Task<byte[]> _error;
     private readonly StringBuilder _errorSoFar = new();
     private readonly MemoryStream _output = new();
+    private bool _errorEnded;
+    private string _killed = "";
 
     public RpalProcess(params string[] arguments)
         : this(null, arguments)
@@ -21,23 +27,32 @@ internal sealed class RpalProcess : IDisposable
     }
 
     public RpalProcess(string? workingDirectory, string[] arguments, TimeSpan? limit = null, string? runtimeFolder = null)
+        : this(new ProcessStartInfo(Program, arguments), workingDirectory, limit, runtimeFolder)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Rpal.Cli"), arguments)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = workingDirectory ?? "",
-        };
+    }
+
+    private RpalProcess(ProcessStartInfo start, string? workingDirectory = null, TimeSpan? limit = null, string? runtimeFolder = null, ulong blocked = 0)
+    {
+        (start.RedirectStandardInput, start.RedirectStandardOutput, start.RedirectStandardError) = (true, true, true);
+        start.WorkingDirectory = workingDirectory ?? "";
         if (runtimeFolder is not null)
         {
             start.Environment["XDG_RUNTIME_DIR"] = runtimeFolder;
         }
 
-        _process = Process.Start(start)!;
-        _killer = new Timer(_ => _process.Kill(), null, limit ?? Limit, Timeout.InfiniteTimeSpan);
-        _error = Task.Run(ReadError);
+        _limit = limit ?? Limit;
+        _child = Child.Start(start, blocked);
+        _killer = new Timer(_ => KillAll(), null, _limit, Timeout.InfiniteTimeSpan);
+        _error = Task.Factory.StartNew(ReadError, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
+
+    private static string Program => Path.Combine(AppContext.BaseDirectory, "Rpal.Cli");
+
+    /// <summary>One that a shell starts, after words of the shell: traps, limits.</summary>
+    public static RpalProcess AfterShell(string words, params string[] arguments) => new(new ProcessStartInfo("/bin/sh", ["-c", $"{words}; exec \"$0\" \"$@\"", Program, .. arguments]));
+
+    /// <summary>One that starts with signals blocked: bit n-1 for signal n.</summary>
+    public static RpalProcess Blocking(ulong signals, params string[] arguments) => new(new ProcessStartInfo(Program, arguments), blocked: signals);
 
     /// <summary>What it wrote and how it ended.</summary>
     public sealed record Result(int ExitCode, byte[] OutputBytes, string Error)
@@ -68,10 +83,10 @@ internal sealed class RpalProcess : IDisposable
         byte[] buffer = new byte[4096];
         while (!Encoding.UTF8.GetString(_output.GetBuffer(), 0, (int)_output.Length).Contains(text, StringComparison.Ordinal))
         {
-            int n = _process.StandardOutput.BaseStream.Read(buffer);
+            int n = _child.Process.StandardOutput.BaseStream.Read(buffer);
             if (n == 0)
             {
-                Assert.Fail($"standard output ended without '{text}'; standard error: {Encoding.UTF8.GetString(_error.GetAwaiter().GetResult())}");
+                Assert.Fail($"standard output ended without '{text}'; standard error: {Encoding.UTF8.GetString(ErrorAtEnd())}{_killed}");
             }
 
             _output.Write(buffer, 0, n);
@@ -85,8 +100,8 @@ internal sealed class RpalProcess : IDisposable
         {
             while (!_errorSoFar.ToString().Contains(text, StringComparison.Ordinal))
             {
-                Assert.False(_error.IsCompleted, $"standard error ended without '{text}': {_errorSoFar}");
-                Monitor.Wait(_errorSoFar, Limit);
+                Assert.False(_errorEnded, $"standard error ended without '{text}': {_errorSoFar}{_killed}");
+                Monitor.Wait(_errorSoFar, _limit);
             }
         }
     }
@@ -104,40 +119,53 @@ internal sealed class RpalProcess : IDisposable
                     return line;
                 }
 
-                Assert.False(_error.IsCompleted, $"standard error ended without '{text}': {_errorSoFar}");
-                Monitor.Wait(_errorSoFar, Limit);
+                Assert.False(_errorEnded, $"standard error ended without '{text}': {_errorSoFar}{_killed}");
+                Monitor.Wait(_errorSoFar, _limit);
             }
         }
     }
 
-    public int Pid => _process.Id;
+    public int Pid => _child.Process.Id;
 
-    public void Send(int signal) => Assert.Equal(0, Sys.Kill(_process.Id, signal));
+    public void Send(int signal) => Assert.Equal(0, Sys.Kill(Pid, signal));
 
     /// <summary>Nobody reads standard output any more.</summary>
-    public void CloseOutput() => _process.StandardOutput.Dispose();
+    public void CloseOutput() => _child.Process.StandardOutput.Dispose();
 
     public Result End(bool readOutput = true)
     {
         if (readOutput)
         {
-            _process.StandardOutput.BaseStream.CopyTo(_output);
+            _child.Process.StandardOutput.BaseStream.CopyTo(_output);        // ends when all writers have: the killer sees to it
         }
 
-        byte[] error = _error.GetAwaiter().GetResult();
-        Assert.True(_process.WaitForExit(Limit), "rpal did not end");
-        return new Result(_process.ExitCode, _output.ToArray(), Encoding.UTF8.GetString(error));
+        byte[] error = ErrorAtEnd();
+        _child.AwaitExit(_limit);
+        Assert.True(_killed.Length == 0, $"{_killed}\nIt wrote: {Encoding.UTF8.GetString(error)}");
+        return new Result(_child.Process.ExitCode, _output.ToArray(), Encoding.UTF8.GetString(error));
     }
 
     public void Dispose()
     {
-        _killer.Dispose();
-        if (!_process.HasExited)
+        using (var done = new ManualResetEvent(initialState: false))
         {
-            _process.Kill();
+            Assert.True(!_killer.Dispose(done) || done.WaitOne(s_drainLimit), "the kill of a rpal that took too long does not end");
         }
 
-        _process.Dispose();
+        _child.Dispose();
+    }
+
+    /// <summary>Everybody: members hold no output of rpal's, but its keeper does until the last of them has ended.</summary>
+    private void KillAll()
+    {
+        _killed = $"\nNot over after {_limit.TotalSeconds} s, and killed:{_child.Describe()}";
+        _child.KillAll();
+    }
+
+    private byte[] ErrorAtEnd()
+    {
+        Assert.True(_error.Wait(_limit + s_drainLimit), $"standard error is still open{_killed}");
+        return _error.GetAwaiter().GetResult();
     }
 
     private byte[] ReadError()
@@ -145,7 +173,7 @@ internal sealed class RpalProcess : IDisposable
         using var all = new MemoryStream();
         byte[] buffer = new byte[4096];
         int n;
-        while ((n = _process.StandardError.BaseStream.Read(buffer)) > 0)
+        while ((n = _child.Process.StandardError.BaseStream.Read(buffer)) > 0)
         {
             all.Write(buffer, 0, n);
             lock (_errorSoFar)
@@ -157,6 +185,7 @@ internal sealed class RpalProcess : IDisposable
 
         lock (_errorSoFar)
         {
+            _errorEnded = true;
             Monitor.PulseAll(_errorSoFar);
         }
 

@@ -4,6 +4,10 @@ namespace Rpal.Cli.Tests;
 
 public sealed class RunSignalTests
 {
+    /// <summary>Prints which signals a member blocks and ignores: none.</summary>
+    private const string Signals = "while read what mask; do case $what in SigBlk:|SigIgn:) echo $what $mask;; esac; done < /proc/$$/status";
+    private const string NoSignals = "SigBlk: 0000000000000000\nsh  | SigIgn: 0000000000000000";
+
     private const string Stubborn = "trap '' TERM; trap 'echo interrupted' INT; echo ready; while :; do sleep 0.05; done";
 
     [Theory]
@@ -52,6 +56,57 @@ public sealed class RunSignalTests
         RpalProcess.Result r = rpal.End();
         Assert.Equal(128 + Signal.SIGKILL, r.ExitCode);
         Assert.Contains("rpal: sh  killed by a further SIGTERM to rpal", r.ErrorLines);
+    }
+
+    /// <summary>As nohup(1) and a script's background job start it.</summary>
+    [Theory]
+    [InlineData(Signal.SIGHUP, "HUP")]
+    [InlineData(Signal.SIGINT, "INT")]
+    [InlineData(Signal.SIGQUIT, "QUIT")]
+    public void A_signal_that_rpal_was_started_to_ignore_is_not_passed_on_and_members_may_handle_it(int signal, string name)
+    {
+        using var rpal = RpalProcess.AfterShell($"trap '' {name}", "run", "/bin/sh", "-c", $"trap 'echo seen; exit 7' {name}; {Signals}; while :; do sleep 0.05; done");
+        rpal.AwaitOutput(NoSignals);
+        rpal.Send(signal);                                       // discarded by the kernel at once
+        rpal.Send(Signal.SIGTERM);
+        RpalProcess.Result r = rpal.End();
+        Assert.Equal(128 + Signal.SIGTERM, r.ExitCode);
+        Assert.DoesNotContain("seen", r.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_member_handles_a_signal_that_rpal_was_started_to_ignore()
+    {
+        using var rpal = RpalProcess.AfterShell("trap '' HUP", "run", "/bin/sh", "-c", "trap 'exit 7' HUP; kill -HUP $$; echo not reached");
+        Assert.Equal(7, rpal.End().ExitCode);
+    }
+
+    [Fact]
+    public void A_stop_ends_a_rpal_that_was_started_with_SIGTERM_ignored()
+    {
+        using var rpal = RpalProcess.AfterShell("trap '' TERM", "run", "/bin/sh", "-c", $"{Signals}; exec sleep 100");
+        rpal.AwaitOutput(NoSignals);
+        rpal.Send(Signal.SIGTERM);
+        Assert.Equal(128 + Signal.SIGTERM, rpal.End().ExitCode);
+    }
+
+    /// <summary>Its benchmarks are processes, and those of their own.</summary>
+    [Fact]
+    public void A_rpal_that_was_started_with_SIGCHLD_ignored_learns_of_the_end_of_what_it_starts()
+    {
+        using var rpal = RpalProcess.AfterShell("trap '' CHLD", "torture", "--seconds", "1", "--per-point", "1", "--point", "handler_enter", "--json");
+        Assert.True(rpal.End().ExitCode == 0);
+    }
+
+    [Theory]
+    [InlineData(Signal.SIGTERM)]
+    [InlineData(Signal.SIGINT)]
+    public void A_stop_ends_a_rpal_that_was_started_with_all_signals_blocked(int signal)
+    {
+        using var rpal = RpalProcess.Blocking(ulong.MaxValue, "run", "/bin/sh", "-c", $"{Signals}; exec sleep 100");
+        rpal.AwaitOutput(NoSignals);
+        rpal.Send(signal);
+        Assert.Equal(128 + signal, rpal.End().ExitCode);
     }
 
     [Theory]

@@ -30,20 +30,17 @@ internal sealed record MemberFile(string Name, string Command, params string[] A
     public double? StopGrace { get; init; }
 }
 
-/// <summary>A host process that runs one family. Everything it starts carries a mark in its environment, so that what is left can be found.</summary>
+/// <summary>A host process that runs one family. What is left of it can be found: see <see cref="Child"/>.</summary>
 internal sealed class HostRun : IDisposable
 {
-    private const string MarkVariable = "RPAL_TEST_RUN";
-
     /// <summary>Bounds a hang. Nothing here takes that long, even when others use the CPUs.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
     private readonly List<HostEvent> _events = [];
-    private readonly Process _process;
+    private readonly Child _child;
     private readonly Task _reader;
     private readonly Task<string> _errors;
-    private readonly string _mark = Guid.NewGuid().ToString("N");
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <param name="prepare">Changes how the host itself is started.</param>
@@ -54,19 +51,18 @@ internal sealed class HostRun : IDisposable
         string family = Path.Combine(Folder, "family.json");
         File.WriteAllText(family, JsonSerializer.Serialize(new { members }, s_json));
         ProcessStartInfo start = new("dotnet", [Programs.Host, family]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        start.Environment[MarkVariable] = _mark;
         prepare?.Invoke(start);
-        _process = Process.Start(start)!;
-        _errors = _process.StandardError.ReadToEndAsync();
+        _child = Child.Start(start);
+        _errors = _child.Process.StandardError.ReadToEndAsync();
         _reader = ReadAsync();
     }
 
     public string Folder { get; }
 
-    public int Pid => _process.Id;
+    public int Pid => _child.Process.Id;
 
     /// <summary>Of the host, once it has ended.</summary>
-    public int ExitCode => _process.ExitCode;
+    public int ExitCode => _child.Process.ExitCode;
 
     /// <summary>What the host said when it refused a member, or null.</summary>
     public string? Error => All().FirstOrDefault(e => e.Event == "error")?.Text;
@@ -113,7 +109,7 @@ internal sealed class HostRun : IDisposable
 
             if (_reader.IsCompleted || limit.IsCancellationRequested)
             {
-                Assert.Fail($"The host did not say so:\n{Transcript()}");
+                Assert.Fail($"The host did not say so:\n{Transcript()}{_child.Describe()}");
             }
 
             await Task.WhenAny(changed, _reader, Task.Delay(Timeout.Infinite, limit.Token));
@@ -126,12 +122,12 @@ internal sealed class HostRun : IDisposable
         using var limit = new CancellationTokenSource(Limit);
         try
         {
-            await _process.WaitForExitAsync(limit.Token);
+            await _child.Process.WaitForExitAsync(limit.Token);
             await _reader.WaitAsync(limit.Token);
         }
         catch (OperationCanceledException)
         {
-            Assert.Fail($"The host did not end in {Limit.TotalSeconds} s:\n{Transcript()}");
+            Assert.Fail($"The host did not end in {Limit.TotalSeconds} s:\n{Transcript()}{_child.Describe()}");
         }
 
         if (leavesNobody)
@@ -154,23 +150,21 @@ internal sealed class HostRun : IDisposable
         int[] left;
         while ((left = Survivors()).Length > 0)
         {
-            Assert.True(Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(10), $"still running: {string.Join(' ', left)}\n{Transcript()}");
+            Assert.True(Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(10), $"still running: {string.Join(' ', left)}\n{Transcript()}{_child.Describe()}");
             await Task.Yield();
         }
     }
 
     /// <summary>Processes of this run that are not zombies.</summary>
-    public int[] Survivors() => [.. from directory in Directory.GetDirectories("/proc")
-                                    where int.TryParse(Path.GetFileName(directory), out _) && ReadOrEmpty(directory + "/environ").Contains(_mark, StringComparison.Ordinal)
-                                    select int.Parse(Path.GetFileName(directory))];
+    public int[] Survivors() => _child.Survivors();
 
     public void Signal(int signal) => Command($"signal {signal}");
 
     /// <summary>One line for Rpal.TestHost, see there.</summary>
     public void Command(string line)
     {
-        _process.StandardInput.WriteLine(line);
-        _process.StandardInput.Flush();
+        _child.Process.StandardInput.WriteLine(line);
+        _child.Process.StandardInput.Flush();
     }
 
     /// <summary>Waits until an event of that name has come so often for that member.</summary>
@@ -182,7 +176,7 @@ internal sealed class HostRun : IDisposable
     public string[] Order(params string[] names) => [.. All().Where(e => names.Contains(e.Event)).Select(e => $"{e.Event} {e.Member}")];
 
     /// <summary>SIGKILL to the host alone.</summary>
-    public void KillHost() => _process.Kill();
+    public void KillHost() => _child.Process.Kill();
 
     public string Transcript()
     {
@@ -192,33 +186,8 @@ internal sealed class HostRun : IDisposable
 
     public void Dispose()
     {
-        foreach (int pid in Survivors())
-        {
-            try
-            {
-                using Process left = Process.GetProcessById(pid);
-                left.Kill();
-            }
-            catch (Exception e) when (e is ArgumentException or InvalidOperationException or System.ComponentModel.Win32Exception)
-            {
-                // it has ended meanwhile
-            }
-        }
-
-        _process.Dispose();
+        _child.Dispose();
         Directory.Delete(Folder, recursive: true);
-    }
-
-    private static string ReadOrEmpty(string file)
-    {
-        try
-        {
-            return File.ReadAllText(file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return "";
-        }
     }
 
     private HostEvent[] All()
@@ -231,7 +200,7 @@ internal sealed class HostRun : IDisposable
 
     private async Task ReadAsync()
     {
-        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        while (await _child.Process.StandardOutput.ReadLineAsync() is { } line)
         {
             HostEvent happened = JsonSerializer.Deserialize<HostEvent>(line)!;
             lock (_events)

@@ -1,11 +1,9 @@
-using System.Diagnostics;
-
 namespace Rpal.Hosting.Tests;
 
 /// <summary>The programs that the tests run.</summary>
 internal static class Programs
 {
-    private const int CompilerTimeoutMs = 120_000;
+    private static readonly TimeSpan s_compilerLimit = TimeSpan.FromSeconds(120);
     private static readonly Dictionary<string, string> s_compiled = [];
     private static readonly string s_folder = Directory.CreateTempSubdirectory("rpal-programs-").FullName;
 
@@ -36,10 +34,8 @@ internal static class Programs
 
     public static void Run(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        Assert.True(process.WaitForExit(CompilerTimeoutMs), $"{program} did not end in {CompilerTimeoutMs} ms");
-        Assert.True(process.ExitCode == 0, $"{program} exited with {process.ExitCode}: {errors.Result}");
+        ChildOutput r = Child.Run(s_compilerLimit, program, arguments);
+        Assert.True(r.ExitCode == 0, $"{program} exited with {r.ExitCode}: {r.Error}");
     }
 
     private static string Beside(string project)

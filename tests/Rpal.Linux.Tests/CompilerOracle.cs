@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 
@@ -7,7 +6,7 @@ namespace Rpal.Linux.Tests;
 /// <summary>Asks gcc and the kernel's headers what a C expression is worth.</summary>
 internal static class CompilerOracle
 {
-    private const int CompilerTimeoutMs = 60_000;
+    private static readonly TimeSpan s_compilerLimit = TimeSpan.FromSeconds(60);
 
     /// <summary>The values of the expressions; null for a macro that these headers do not have yet.</summary>
     /// <param name="includes">Header names without brackets.</param>
@@ -65,12 +64,8 @@ internal static class CompilerOracle
 
     private static string Run(string program, params string[] arguments)
     {
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        Task<string> output = process.StandardOutput.ReadToEndAsync();
-        Assert.True(process.WaitForExit(CompilerTimeoutMs), $"{program} did not end in {CompilerTimeoutMs} ms");
-        Assert.True(process.ExitCode == 0, $"{program} exited with {process.ExitCode}: {errors.Result}");
-        return output.Result;
+        ChildOutput r = Child.Run(s_compilerLimit, program, arguments);
+        Assert.True(r.ExitCode == 0, $"{program} exited with {r.ExitCode}: {r.Error}");
+        return r.Output;
     }
 }

@@ -29,7 +29,8 @@ public sealed unsafe class ProcessTests
     [Fact]
     public void A_killed_child_is_reported_with_its_signal()
     {
-        using Process child = Process.Start(new ProcessStartInfo("sleep", "60"))!;
+        using var sleeper = Child.Start("sleep", "60");
+        Process child = sleeper.Process;
         int pidfd = Sys.PidfdOpen(child.Id, 0);
         Assert.True(pidfd >= 0, ErrnoText.Describe(pidfd));
         Assert.Equal(0, Sys.WaitPidfd(pidfd, WaitOptions.Exited | WaitOptions.NoHang | WaitOptions.NoWait, out SigInfoChild info));

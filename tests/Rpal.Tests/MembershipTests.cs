@@ -1,17 +1,16 @@
-using System.Diagnostics;
 using Rpal.Tests.Families;
 
 namespace Rpal.Tests;
 
 public sealed class MembershipTests
 {
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
+
     [Fact]
     public void A_program_that_was_not_started_by_rpal_is_in_no_family_and_is_told_so()
     {
-        using var p = Process.Start(new ProcessStartInfo(FamilyRun.InThisFolder("Rpal.TestMember"), ["outside"]) { RedirectStandardError = true })!;
-        string errors = p.StandardError.ReadToEnd();
-        Assert.True(p.WaitForExit(TimeSpan.FromSeconds(20)));
-        Assert.True(p.ExitCode == 0, errors);
+        ChildOutput r = Child.Run(s_limit, FamilyRun.InThisFolder("Rpal.TestMember"), "outside");
+        Assert.True(r.ExitCode == 0, r.Error);
     }
 
     [Fact]

@@ -39,7 +39,7 @@ internal sealed class FamilyRun : IDisposable
     private static readonly TimeSpan DefaultLimit = TimeSpan.FromSeconds(60);
 
     private readonly object _lock = new();
-    private readonly Process _runner;
+    private readonly Child _runner;
     private readonly string _file = Path.GetTempFileName();
     private readonly StringBuilder _log = new();
     private readonly List<(string Member, bool IsError, string Text)> _lines = [];
@@ -58,17 +58,17 @@ internal sealed class FamilyRun : IDisposable
             accounting = members.Any(m => m.Accounting),
             members = members.Select(m => new { name = m.Name, command = InThisFolder(m.Program), arguments = m.Arguments, environment = m.Environment, restart = m.Restart, workingDirectory = AppContext.BaseDirectory }),
         }));
-        _runner = new Process { StartInfo = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true } };
+        ProcessStartInfo start = new(InThisFolder("Rpal.FamilyRunner"), [_file]) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (confinement is not null)
         {
-            _runner.StartInfo.Environment["RPAL_TEST_CONFINED"] = confinement;
+            start.Environment["RPAL_TEST_CONFINED"] = confinement;
         }
 
-        _runner.OutputDataReceived += (_, e) => Take(e.Data, isError: false);
-        _runner.ErrorDataReceived += (_, e) => Take(e.Data, isError: true);
-        _runner.Start();
-        _runner.BeginOutputReadLine();
-        _runner.BeginErrorReadLine();
+        _runner = Child.Start(start);
+        _runner.Process.OutputDataReceived += (_, e) => Take(e.Data, isError: false);
+        _runner.Process.ErrorDataReceived += (_, e) => Take(e.Data, isError: true);
+        _runner.Process.BeginOutputReadLine();
+        _runner.Process.BeginErrorReadLine();
     }
 
     public static string InThisFolder(string program) => Path.Combine(AppContext.BaseDirectory, program);
@@ -175,11 +175,6 @@ internal sealed class FamilyRun : IDisposable
             return;
         }
 
-        if (!_runner.HasExited)
-        {
-            _runner.Kill(entireProcessTree: true);
-        }
-
         _runner.Dispose();
         File.Delete(_file);
     }
@@ -197,9 +192,9 @@ internal sealed class FamilyRun : IDisposable
 
                 if (Environment.TickCount64 >= _deadline || (_openStreams == 0 && found() == 0))
                 {
-                    string why = _openStreams == 0 ? "The family ended" : "The time is up";
+                    string why = _openStreams == 0 ? "The family ended" : "The time is up", doing = _runner.Describe();
                     Dispose();
-                    throw new XunitException($"{why} while waiting for {what}.\n{_log}");
+                    throw new XunitException($"{why} while waiting for {what}.\n{_log}{doing}");
                 }
             }
         }
