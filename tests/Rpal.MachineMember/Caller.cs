@@ -99,6 +99,7 @@ internal static unsafe class Caller
                 child.Start();
                 child.Join();
                 heir?.Join();
+                OthersThreads.Run(() => Guard(() => Calls(random, CallsPerThread / 20, until)));
             }
 
             if (mode is "registers" or "all" && index == 0)

@@ -41,7 +41,7 @@ internal sealed class PeerProcess : IDisposable
             start.Environment[one[..one.IndexOf('=', StringComparison.Ordinal)]] = one[(one.IndexOf('=', StringComparison.Ordinal) + 1)..];
         }
 
-        _process = Process.Start(start)!;
+        _process = SignalStart.Start(start);
         _ = Sys.Close(inherited);
         _process.OutputDataReceived += (_, e) => Take(e.Data);
         _process.ErrorDataReceived += (_, e) => Take(e.Data);

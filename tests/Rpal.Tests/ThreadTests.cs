@@ -13,6 +13,11 @@ public sealed class ThreadTests
     [Fact]
     public void A_thread_with_the_stack_and_the_inherited_block_of_a_sender_that_ended_is_a_sender_of_its_own() => FamilyRun.CallerSucceeds("after-a-sender");
 
+    /// <summary>RPAL_LONG=1: ten thousand meetings, some minutes.</summary>
+    [Fact]
+    public void Callers_on_threads_with_what_was_anothers_meet_hundreds_of_times_and_nobody_hangs_or_is_another() =>
+        FamilyRun.Succeeds(TimeSpan.FromMinutes(Long.IsWanted ? 20 : 2), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "meetings", Long.IsWanted ? "10000" : "300"));
+
     [Fact]
     public void A_thread_whose_GS_a_library_has_taken_is_refused_and_goes_on_later() => FamilyRun.CallerSucceeds("gs-is-taken");
 

@@ -257,7 +257,7 @@ internal static unsafe class Copies
     {
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
         nint there = (nint)victim.Do(Deed.OfferFlickering), missing = (nint)victim.Do(Deed.Offer) + 3 * Page;
-        int pid = (int)victim.Do(Deed.Pid);
+        int pid = (int)victim.Do(Deed.KernelPid);
         long copies = 0;
         Check.Parallel(3, t =>
         {
@@ -292,7 +292,7 @@ internal static unsafe class Copies
     {
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
         nint there = (nint)victim.Do(Deed.Offer);
-        int pid = (int)victim.Do(Deed.Pid), member = (int)((there - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes);
+        int pid = (int)victim.Do(Deed.KernelPid), member = (int)((there - FamilyLayout.SlotBase) / FamilyLayout.SlotBytes);
         byte resident;
         ThreadBlock* self = ThreadArmory.Current;
         Volatile.Write(ref self->Copying, MemberBlock.At(member)->Generation);

@@ -23,7 +23,7 @@ internal static class Deaths
     private static int Kill(Deed deed, int callers)
     {
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
-        int pid = (int)victim.Do(Deed.Pid);
+        int pid = (int)victim.Do(Deed.KernelPid);
         long[] announced = GC.AllocateArray<long>(callers, pinned: true);
         int dead = 0;
         Thread[] threads = [.. Enumerable.Range(0, deed == Deed.Nothing ? 0 : callers).Select(i => new Thread(() =>
@@ -65,7 +65,7 @@ internal static class Deaths
     private static int MakeItDie(Deed deed, long argument)
     {
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
-        victim.Do(Deed.Pid);
+        victim.Do(Deed.KernelPid);
         long answer = 0;
         Check.Equal(CallStatus.PeerDied, victim.Call(Methods.Do, new Order(deed, argument), ref answer, Calls.Soon));
         IsDead(victim);
@@ -77,7 +77,7 @@ internal static class Deaths
     private static int WaitersAreTold()
     {
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
-        int pid = (int)victim.Do(Deed.Pid);
+        int pid = (int)victim.Do(Deed.KernelPid);
         long[] announced = GC.AllocateArray<long>(16, pinned: true);
         CallStatus[] statuses = new CallStatus[16];
         Thread[] threads = [.. Enumerable.Range(0, 16).Select(i => new Thread(() =>
@@ -105,7 +105,7 @@ internal static class Deaths
     private static unsafe int KillTheMiddle()
     {
         RpalConnection b = Calls.Connect("b"), work = Calls.Connect("work");
-        int pid = (int)b.Do(Deed.Pid);
+        int pid = (int)b.Do(Deed.KernelPid);
         long[] hold = GC.AllocateArray<long>(1, pinned: true);
         CallStatus status = CallStatus.Busy;
         long word = (long)System.Runtime.CompilerServices.Unsafe.AsPointer(ref hold[0]), answer = 0;

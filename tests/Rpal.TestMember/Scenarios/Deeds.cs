@@ -6,7 +6,7 @@ namespace Rpal.TestMember.Scenarios;
 /// <summary>What <see cref="Methods.Do"/> can be told to do.</summary>
 internal enum Deed
 {
-    Nothing, Pid, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
+    Nothing, CatchNullReference, Throw, ThrowHuge, ThrowSurrogates, ThrowZeroes, ThrowingMessage, DivideByZero, Recurse, FailFast, Exit,
     File, Socket, StartProcess, Lock, TaskWait, Sleep, Timer, StartThread, WriteLine, Collect, BigFrame, AsyncLocals, ThreadStatics,
     Compute, SleepForever, ComputeForever, Yield, Advise, FileExists, HoldUntilTold, AllocatedBytes, Collections, Allocate, CollectWhileComputing,
     ReadBlocked, LazySwitches, InPlace, ChildStatus, SignalsSeen, LockedCollect, CollectYoung, ComputeAnnounced, SleepAnnounced,
@@ -29,8 +29,7 @@ internal static class Deeds
         switch (deed)
         {
             case Deed.Nothing: return n;
-            case Deed.Pid: return Environment.ProcessId;
-            case Deed.KernelPid: return Rpal.Linux.Sys.GetPid();     // Pid is what the runtime remembers
+            case Deed.KernelPid: return Rpal.Linux.Sys.GetPid();     // whose system calls these are; Environment.ProcessId is what the runtime remembers
             case Deed.CatchNullReference: return CatchNullReference();
             case Deed.Throw: throw new InvalidOperationException("as told");
             case Deed.ThrowHuge: throw new InvalidOperationException(new string('ä', 20_000));
@@ -51,7 +50,7 @@ internal static class Deeds
             case Deed.SleepAtHome: Check.That(Directory.Exists("/")); Thread.Sleep((int)n); return n;
             case Deed.ReceivedTicks: return StandardService.Registered!.ReceivedTime.Ticks;
             case Deed.StartThread: return KernelDeeds.StartThread();
-            case Deed.WriteLine: Console.WriteLine($"written by {Environment.ProcessId}"); Console.Error.WriteLine("complained"); return 1;
+            case Deed.WriteLine: Console.WriteLine($"written by {Rpal.Linux.Sys.GetPid()}"); Console.Error.WriteLine("complained"); return 1;
             case Deed.Collect: return CollectorDeeds.Collect();
             case Deed.BigFrame: return BigFrame((int)n);
             case Deed.AsyncLocals: s_asyncLocal.Value += (int)n; return s_asyncLocal.Value;

@@ -9,7 +9,7 @@ internal static class Handlers
         scenarios.AddCaller("in-handler", work =>
         {
             int rounds = 50, me = Environment.ProcessId;
-            long pid = work.Do(Deed.Pid);
+            long pid = work.Do(Deed.KernelPid);
             Check.That(pid != me);
             for (int i = 0; i < rounds; i++)
             {

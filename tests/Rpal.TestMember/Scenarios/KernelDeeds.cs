@@ -14,7 +14,7 @@ internal static class KernelDeeds
     public static long UseFile()
     {
         string path = Path.GetTempFileName();
-        File.WriteAllText(path, $"{Environment.ProcessId}");
+        File.WriteAllText(path, $"{Sys.GetPid()}");
         long pid = long.Parse(File.ReadAllText(path));
         using (var stream = new FileStream(path, FileMode.Open))
         {

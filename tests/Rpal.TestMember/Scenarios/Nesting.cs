@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Rpal.Linux;
 
 namespace Rpal.TestMember.Scenarios;
 
@@ -50,7 +51,8 @@ internal static class Nesting
 
         if (depth == 0)
         {
-            return (order & ThrowAtTheEnd) != 0 ? throw new InvalidOperationException("deep down") : Environment.ProcessId;
+            return (order & ThrowAtTheEnd) != 0 ? throw new InvalidOperationException("deep down")
+                : (order & WithSystemCalls) != 0 ? Sys.GetPid() : Environment.ProcessId;
         }
 
         long answer = 0;

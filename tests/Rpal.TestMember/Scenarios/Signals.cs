@@ -74,7 +74,7 @@ internal static class Signals
     {
         RegisterAfterFirstCall();
         RpalConnection work = Calls.Connect("work");
-        int there = (int)work.Do(Deed.Pid), here = Environment.ProcessId;
+        int there = (int)work.Do(Deed.KernelPid), here = Environment.ProcessId;
         bool stop = false;
         Check.Parallel(3, t =>
         {

@@ -7,7 +7,7 @@ namespace Rpal.TestMember.Scenarios;
 /// <summary>Services that are enabled, disabled and gone, and who is told.</summary>
 internal static class States
 {
-    private const string Name = "sometimes";
+    public const string Name = "sometimes";
 
     private static RpalService? s_service;
     private static long s_handled;
@@ -133,7 +133,7 @@ internal static class States
         // Its process is killed: the one that waits in another subscription is told as well, and so is the token.
         RpalConnection connection = Calls.Connect(Name);
         Task dead = Told(connection.Gone);
-        int pid = (int)control.Do(Deed.Pid);
+        int pid = (int)control.Do(Deed.KernelPid);
         Check.Equal(0, Sys.Kill(pid, Signal.SIGKILL));
         Check.Equal(killed, await Next(ServiceStatus.Gone));
         await dead.WaitAsync(Check.Patience);

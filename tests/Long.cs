@@ -1,4 +1,4 @@
-namespace Rpal.Memory.Tests;
+namespace Rpal.Testing;
 
 /// <summary>Tests that need minutes have a short form, which dotnet test runs, and a long one: RPAL_LONG=1 in the environment.</summary>
 internal static class Long
