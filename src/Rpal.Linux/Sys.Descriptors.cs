@@ -27,8 +27,8 @@ internal static unsafe partial class Sys
     /// every one that the kernel installed is handed out or closed.</summary>
     /// <remarks>
     /// The room offered is for exactly so many: what is rounded up is room for one more, which the kernel fills. Source: unix(7),
-    /// recvmsg(2); the kernel's scm_detach_fds,
-    /// which stops at the first that it cannot install, and scm_pidfd_recv, for a socket with SO_PASSPIDFD.
+    /// recvmsg(2); the kernel's scm_detach_fds, which stops at the first that it cannot install, and scm_pidfd_recv, for a socket with
+    /// SO_PASSPIDFD.
     /// </remarks>
     /// <param name="socket">A socket.</param>
     /// <param name="bytes">Room for the bytes.</param>

@@ -22,7 +22,8 @@ internal unsafe struct PartyEntry
 /// <summary>Whether a party's number is in use.</summary>
 /// <remarks><code>
 /// Free ──claim (its lock taken)──► Active ──dispose: its view gone, all given back──► Free
-///                                     └──process dies, or leaves without giving back: lock released──► still Active: whoever finds it takes the lock, recovers, ──► Free
+///                                     └──process dies, or leaves without giving back: lock released──► still Active:
+///                                        whoever finds it takes the lock, recovers, ──► Free
 /// </code></remarks>
 internal enum PartyState : uint
 {

@@ -224,8 +224,8 @@ internal sealed unsafe class PartyTable
 
     /// <summary>
     /// Clears away what a party held, under its lock, one recovery of a segment at a time. No thread of that party can make one more step
-    /// into the segment's memory: its process has died, or
-    /// its view has become a tombstone. A process that dies here leaves the rest to the next: every step can be repeated.
+    /// into the segment's memory: its process has died, or its view has become a tombstone. A process that dies here leaves the rest to the
+    /// next: every step can be repeated.
     /// </summary>
     private void Recover(int n)
     {

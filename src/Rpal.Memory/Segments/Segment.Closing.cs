@@ -5,9 +5,8 @@ namespace Rpal.Memory.Segments;
 
 /// <remarks>
 /// Closing it in this process. A party may be cleared away only when no thread of it can make one more step into the segment's memory. Of a
-/// process that has died that is so; of one that
-/// closes, its threads go on. So the memory is taken away first, and what the party held is given back afterwards, through another view of
-/// the file:
+/// process that has died that is so; of one that closes, its threads go on. So the memory is taken away first, and what the party held is
+/// given back afterwards, through another view of the file:
 /// <code>
 /// 1 users end what runs (<see cref="ISegmentUser"/>)             this process is a living party
 /// 2 Closed: nothing is begun; sleepers are sent away
@@ -17,8 +16,8 @@ namespace Rpal.Memory.Segments;
 /// 6 the party's entry is free, its lock is released
 /// </code>
 /// Where the kernel refuses 3, steps 5 and 6 are left to whoever comes: the entry stays Active, the lock is released, which is what a death
-/// looks like. Where it refuses 4, this process stays a
-/// living party until nothing in it refers to the segment any more. Source: docs/adr/0020, models/pool.pml and models/lock.pml (CLOSE).
+/// looks like. Where it refuses 4, this process stays a living party until nothing in it refers to the segment any more. Source:
+/// docs/adr/0020, models/pool.pml and models/lock.pml (CLOSE).
 /// </remarks>
 public sealed unsafe partial class Segment
 {
@@ -62,10 +61,9 @@ public sealed unsafe partial class Segment
 
     /// <summary>
     /// Closes it: what this process holds of it is given back, waits in it end with an <see cref="ObjectDisposedException"/>, and so does
-    /// every later use. Threads may use it meanwhile: what one of
-    /// them is in the middle of has happened or not, as if the process had died there. Its memory goes back at once; its addresses only
-    /// when nothing in this process
-    /// refers to it any more, so that a thread in the middle of something writes to nobody, instead of ending the process.
+    /// every later use. Threads may use it meanwhile: what one of them is in the middle of has happened or not, as if the process had died
+    /// there. Its memory goes back at once; its addresses only when nothing in this process refers to it any more, so that a thread in the
+    /// middle of something writes to nobody, instead of ending the process.
     /// </summary>
     /// <remarks>In a child that was forked from the process that opened it, only the child's view goes: the party is its
     /// parent's.</remarks>

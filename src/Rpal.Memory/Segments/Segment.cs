@@ -135,6 +135,7 @@ public sealed unsafe partial class Segment : IDisposable
         SegmentHeader header = SegmentFile.Check(descriptor);    // one copy, read before anything is mapped
         using SegmentFile file = SegmentFile.Reopen(descriptor, header.LengthBytes);
         long wished = address ?? header.Address;
+        Tombstone.MakeRoom(wished, header.LengthBytes);
         nint at = SegmentAddress.Map(file.Fd, header.LengthBytes, wished);
         if (at >= 0 && at != wished && !requireSharedAddress)
         {
@@ -185,6 +186,7 @@ public sealed unsafe partial class Segment : IDisposable
     /// <returns>Whether it lies there now.</returns>
     internal bool TryMove(long address)
     {
+        Tombstone.MakeRoom(address, LengthBytes);                // not under the lock: it waits for finalizers, which may close segments
         lock (_lock)                                             // closing puts something else where it lies
         {
             ThrowIfClosed();

@@ -39,7 +39,6 @@ internal static class SegmentAddress
     /// <returns>Where it lies, which may be elsewhere, or -errno.</returns>
     public static nint Map(int fd, long lengthBytes, long address)
     {
-        Tombstone.MakeRoom(address, lengthBytes);
         bool isAllowed = IsPlausible(address, lengthBytes) && !Buffers.Guards.GuardedRanges.Overlap(address, lengthBytes);
         return Sys.Mmap(isAllowed ? (nint)address : 0, (nuint)lengthBytes, Prot.Read | Prot.Write, MapFlags.Shared, fd, 0);
     }
@@ -47,6 +46,7 @@ internal static class SegmentAddress
     /// <summary>Whether a file can be mapped there now.</summary>
     public static bool IsFree(int fd, long lengthBytes, long address)
     {
+        Tombstone.MakeRoom(address, lengthBytes);
         nint at = Map(fd, lengthBytes, address);
         _ = at < 0 ? 0 : Sys.Munmap(at, (nuint)lengthBytes);
         return at == address;

@@ -3,9 +3,8 @@ namespace Rpal.Memory.Segments;
 /// <summary>How far a segment is closed in this process. Written under the segment's lock.</summary>
 /// <remarks><code>
 /// Open ──Dispose──► Closing ──────────► Closed ───────────► Gone
-///                   users end what      sleepers are sent   the tombstone lies in its place: no thread of this process can reach its
-/// memory
-///                   runs, as a living   away                (where the kernel refuses one, the memory stays, and with it this party)
+///                   users end what      sleepers are        the tombstone lies in its place: no thread of this process reaches its memory
+///                   runs, as a living   sent away           (where the kernel refuses one, the memory stays, and with it this party)
 ///                   party
 /// </code></remarks>
 internal enum SegmentState

@@ -61,8 +61,7 @@ internal sealed class Tombstone : CriticalFinalizerObject
 
     /// <summary>
     /// Has the collector look whether anything still refers to the segments that were closed there; if not, their place is free. Costs a
-    /// full collection, and only where
-    /// a segment is to lie just where another one of this process lay.
+    /// full collection, and only where a segment is to lie just where another one of this process lay. Not to be called with a lock held.
     /// </summary>
     public static void MakeRoom(long address, long lengthBytes)
     {

@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 using Rpal.Linux;
 using Rpal.Memory.Blocks;
 using Rpal.Memory.Buffers;
@@ -160,6 +160,64 @@ public sealed unsafe class SegmentLeaveTests
             AssertWhole(segment);
             GC.KeepAlive(closing);
         }
+    }
+
+    [Fact]
+    public void A_segment_that_is_closed_while_it_is_sent_arrives_or_not_and_nothing_else_does()
+    {
+        for (int round = 0; round < Long.Choose(40, 1000); round++)
+        {
+            using var segment = Segment.Create(Length);
+            ulong id = segment.Id;
+            var closing = Segment.Open(segment.File);
+            Assert.Equal(0, Sys.SocketPair(SocketDomain.Unix, SocketType.Stream | SocketType.CloseOnExec, out int one, out int other));
+            using var far = new SafeFileHandle(other, ownsHandle: true);
+            TestThread sender = TestThread.Start(() =>
+            {
+                using var near = new SafeFileHandle(one, ownsHandle: true);
+                int begun = 0;
+                UseUntilClosed(ref begun, () => SegmentTransfer.Send(closing, near, PeerProcess.Patience));
+            });
+            TestThread receiver = TestThread.Start(() =>
+            {
+                while (TryReceive(far) is { } received)
+                {
+                    Assert.Equal(id, received.Id);
+                    received.Dispose();
+                }
+            });
+            Thread.Sleep(round % 8);
+            closing.Dispose();
+            sender.Join();
+            receiver.Join();
+        }
+
+        static Segment? TryReceive(SafeFileHandle socket)
+        {
+            try
+            {
+                return SegmentTransfer.Receive(socket, PeerProcess.Patience);
+            }
+            catch (SegmentException e) when (e.Message.Contains("has closed the connection", StringComparison.Ordinal))
+            {
+                return null;
+            }
+        }
+    }
+
+    /// <summary>It looked before, did not come to run for as long as closing waits, and then sleeps at the tombstone.</summary>
+    [Fact]
+    public void A_thread_that_falls_asleep_only_after_the_closing_is_woken()
+    {
+        using var segment = Segment.Create(Length);
+        var closing = Segment.Open(segment.File);
+        SharedSemaphore.Create(segment);
+        SharedSemaphore theirs = SharedSemaphore.Open(closing, 0);
+        theirs.Announce();
+        closing.Dispose();
+        TestThread thread = TestThread.Start(() => Assert.Equal(0, Sys.FutexWaitShared(&theirs.Block->Count, 0, -1)));
+        thread.Join();
+        theirs.Withdraw();
     }
 
     /// <summary>Whatever means guards a buffer, and whether it is open or shut: nothing that a thread could write to is left.</summary>
