@@ -6,6 +6,7 @@ namespace Rpal.Hosting.Tests;
 internal static class MountedNoexec
 {
     private static readonly string[] s_unshare = Environment.UserName == "root" ? ["-m"] : ["-r", "-m"];
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
 
     /// <summary>Why tests that need it are skipped; null when mounts can be made.</summary>
     public static string? Missing { get; } = CanMount() ? null : "needs mounts in a namespace of its own (root, or user namespaces)";
@@ -29,10 +30,7 @@ internal static class MountedNoexec
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo("unshare", [.. s_unshare, "mount", "-t", "tmpfs", "none", "/mnt"]) { RedirectStandardError = true })!;
-            _ = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0;
+            return Child.Run(s_limit, "unshare", [.. s_unshare, "mount", "-t", "tmpfs", "none", "/mnt"]).ExitCode == 0;
         }
         catch (System.ComponentModel.Win32Exception)
         {

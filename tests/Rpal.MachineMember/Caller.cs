@@ -15,6 +15,9 @@ internal static unsafe class Caller
     /// <summary>MXCSR and x87 control: the runtime leaves them at their defaults when it makes an exception of a fault, in any process.</summary>
     private const uint RuntimeResets = 1 << 17 | 1 << 18;
 
+    /// <summary>More than all calls of a thread may take that is about to end. The host of a soak waits less.</summary>
+    private static readonly TimeSpan s_endLimit = TimeSpan.FromMinutes(2);
+
     private static RpalConnection s_a = null!, s_registers = null!;
     private static int s_calleePid;
 
@@ -42,7 +45,7 @@ internal static unsafe class Caller
 
         foreach (Thread t in threads)
         {
-            t.Join();
+            Program.Join(t, TimeSpan.FromSeconds(seconds) + s_endLimit);
         }
     }
 
@@ -97,8 +100,8 @@ internal static unsafe class Caller
                     heir.Start();
                 }));
                 child.Start();
-                child.Join();
-                heir?.Join();
+                Program.Join(child, s_endLimit);
+                Program.Join(heir, s_endLimit);
                 OthersThreads.Run(() => Guard(() => Calls(random, CallsPerThread / 20, until)));
             }
 
@@ -118,7 +121,7 @@ internal static unsafe class Caller
 
         var last = new Thread(() => Guard(work));
         last.Start();
-        last.Join();
+        Program.Join(last, s_endLimit);
     }
 
     private static void Calls(Random random, int count, long until)
@@ -277,7 +280,7 @@ internal static unsafe class Caller
         public void Dispose()
         {
             _done = true;
-            _thread.Join();
+            Program.Join(_thread, s_endLimit);
         }
     }
 }

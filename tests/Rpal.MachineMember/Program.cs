@@ -52,6 +52,14 @@ internal static unsafe class Program
         }
     }
 
+    public static void Join(Thread? thread, TimeSpan limit)
+    {
+        if (thread is not null && !thread.Join(limit))
+        {
+            Fail($"Thread {thread.Name} has not ended in {limit.TotalSeconds} s.");
+        }
+    }
+
     /// <summary>1: storms end; 2: everything does.</summary>
     public static void StopStorms() => Volatile.Write(ref At->Stop, 1);
 

@@ -12,6 +12,15 @@ internal static class Check
     /// <summary>How long a scenario waits for what must come.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
+    /// <summary>Longer than any test lets a family live: only for the end of a process that nobody looks after.</summary>
+    private static readonly TimeSpan s_lifeLimit = TimeSpan.FromMinutes(30);
+
+    /// <summary>Waits for a thread that has been told to end, or has nothing left to wait for.</summary>
+    public static void Ends(Thread? thread, [CallerArgumentExpression(nameof(thread))] string? what = null) => That(thread?.Join(Patience) ?? true, $"thread {what} has not ended");
+
+    /// <summary>Waits as long as the process is of use: until somebody calls <see cref="Scenarios.Methods.Stop"/>.</summary>
+    public static void Stops(ManualResetEventSlim stop) => That(stop.Wait(s_lifeLimit), "nobody has stopped this service");
+
     public static void That(bool condition, string? what = null, [CallerArgumentExpression(nameof(condition))] string? expression = null)
     {
         if (!condition)
@@ -90,7 +99,7 @@ internal static class Check
 
         foreach (Thread t in threads)
         {
-            t.Join();
+            That(t.Join(s_lifeLimit), "a thread of the scenario has not ended");
         }
 
         if (failure is not null)

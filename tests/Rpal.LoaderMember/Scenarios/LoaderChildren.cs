@@ -18,8 +18,9 @@ internal static class LoaderChildren
                 RedirectStandardError = true,
             };
             using Process child = Process.Start(start)!;
-            string output = child.StandardOutput.ReadToEnd().Trim(), error = child.StandardError.ReadToEnd();
-            child.WaitForExit();
+            Task<string> outputs = child.StandardOutput.ReadToEndAsync(), errors = child.StandardError.ReadToEndAsync();
+            Patient.Came(child.WaitForExit(Patient.Limit) && Task.WaitAll([outputs, errors], Patient.Limit), "a child's end and its output's");
+            string output = outputs.Result.Trim(), error = errors.Result;
             if (output != $"{LineCount}" || error.Length > 0 || child.ExitCode != i % 200)
             {
                 Interlocked.Increment(ref wrong);

@@ -59,7 +59,7 @@ internal static class LoaderEnds
             asked.Set();
         });
         Console.WriteLine("ready");
-        asked.Wait();
+        Patient.Came(asked.Wait(Patient.Limit), "a signal");
         return 9;
     }
 
@@ -86,8 +86,8 @@ internal static class LoaderEnds
         Thread[] mappers = [.. Enumerable.Range(0, args.Length > 1 ? int.Parse(args[1]) : 0).Select(_ => new Thread(() => MapUntil(asked)))];
         Array.ForEach(mappers, t => t.Start());
         Console.WriteLine("ready");
-        asked.Wait();
-        Array.ForEach(mappers, t => t.Join());
+        Patient.Came(asked.Wait(Patient.Limit), "a signal");
+        Array.ForEach(mappers, Patient.Ends);
         Console.WriteLine("cleaning");
         const int blocks = 64, blockBytes = 4 << 20;
         List<byte[]> memory = [];
@@ -106,7 +106,7 @@ internal static class LoaderEnds
         }
 
         GC.Collect();
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, Patient.Ends);
         File.WriteAllText(args[0], $"{memory.Sum(b => (long)b[^1])} {sum}");
         Console.WriteLine("cleaned");
         return 0;

@@ -50,12 +50,12 @@ internal static class LoaderMemory
         Thread[] threads = [.. Enumerable.Range(0, count).Select(_ => new Thread(() =>
         {
             all.Signal();
-            release.Wait();
+            Patient.Came(release.Wait(Patient.Limit), "the others");
         }))];
         Array.ForEach(threads, t => t.Start());
-        all.Wait();
+        Patient.Came(all.Wait(Patient.Limit), "all threads");
         release.Set();
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, Patient.Ends);
         Console.WriteLine($"threads {count}");
         return 0;
     }

@@ -116,7 +116,7 @@ internal static unsafe class Accounting
             }
         });
         Volatile.Write(ref stop, true);
-        switcher.Join();
+        Check.Ends(switcher);
         TimeSpan elapsed = System.Diagnostics.Stopwatch.GetElapsedTime(begin);
         Check.That(work.DonatedTime > TimeSpan.Zero && work.DonatedTime <= threads * elapsed, $"{work.DonatedTime} of {elapsed}");
     }

@@ -83,7 +83,7 @@ internal static class Basics
         }
 
         Volatile.Write(ref stop, true);
-        collector.Join();
+        Check.Ends(collector);
     }
 
     private static void Errors(RpalConnection work)

@@ -195,7 +195,7 @@ internal static unsafe class Buffers
         service.Handle<long, long>(Outside, static (in q, ref a) => a = *s_bytes = (byte)q);
         service.Handle(Stop, (_, ref _) => stop.Set());
         service.Enable();
-        stop.Wait();
+        Check.Stops(stop);
         service.DisposeAsync().AsTask().GetAwaiter().GetResult();
         return 0;
     }

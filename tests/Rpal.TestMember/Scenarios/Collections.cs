@@ -86,7 +86,7 @@ internal static class Collections
             }
         });
         Volatile.Write(ref stop, true);
-        collector.Join();
+        Check.Ends(collector);
         Check.That(calls > 0, "no round was made");
         Console.WriteLine($"{calls} rounds, {GC.CollectionCount(0)} collections here, {work.Do(Deed.Collections)} there");
         work.Stop();

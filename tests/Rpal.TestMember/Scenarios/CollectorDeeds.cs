@@ -53,7 +53,7 @@ internal static class CollectorDeeds
         Deeds.Compute(time);
         long during = Volatile.Read(ref collections);
         Volatile.Write(ref stop, true);
-        collector.Join();
+        Check.Ends(collector);
         return during;
     }
 

@@ -42,8 +42,8 @@ internal static class KernelDeeds
     public static long StartProcess()
     {
         using var p = Process.Start(new ProcessStartInfo("sh", ["-c", "echo $PPID"]) { RedirectStandardOutput = true })!;
-        long parent = long.Parse(p.StandardOutput.ReadToEnd());
-        p.WaitForExit();
+        Check.That(p.WaitForExit(Check.Patience), "the shell has not ended");
+        long parent = long.Parse(p.StandardOutput.ReadLine()!);
         return parent;
     }
 
@@ -80,11 +80,16 @@ internal static class KernelDeeds
             }
         }
 
-        thread.Join();
+        Check.Ends(thread);
         return other ? shared : -1;
     }
 
-    public static long WaitForTask(long n) => Task.Run(() => Task.Run(() => n + 1).Result).Result;
+    public static long WaitForTask(long n)
+    {
+        Task<long> task = Task.Run(() => Task.Run(() => n + 1).Result);
+        Check.That(task.Wait(Check.Patience), "a task has not ended");
+        return task.Result;
+    }
 
     public static long UseTimer()
     {
@@ -98,7 +103,7 @@ internal static class KernelDeeds
         long value = 0;
         var thread = new Thread(() => value = Sys.GetTid());
         thread.Start();
-        thread.Join();
+        Check.Ends(thread);
         return value;
     }
 

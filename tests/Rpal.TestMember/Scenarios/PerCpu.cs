@@ -74,7 +74,7 @@ internal static unsafe class PerCpu
         service.Handle<long, long>(Quiet, (in _, ref a) =>
         {
             Volatile.Write(ref s_stop, true);
-            own.Join();
+            Check.Ends(own);
             a = s_counter.Sum() - s_ownAdded;
         });
         service.Handle<long, long>(Lazy, (in _, ref a) => a = service.LazySwitches);
@@ -82,7 +82,7 @@ internal static unsafe class PerCpu
         service.Handle(Stop, (_, ref _) => stop.Set());
         own.Start();
         service.Enable();
-        stop.Wait();
+        Check.Stops(stop);
         service.DisposeAsync().AsTask().GetAwaiter().GetResult();
         Check.Equal(0L, s_shared);
         HashSet<uint> left = [];
@@ -157,7 +157,7 @@ internal static unsafe class PerCpu
 
             Interlocked.Add(ref called, calls);
         });
-        storm.Join();
+        Check.Ends(storm);
         Check.Equal(called * rounds, here.Sum());
         long lazy = Ask(service, Lazy);
         Console.WriteLine($"{called} calls, {lazy} lazy switches");

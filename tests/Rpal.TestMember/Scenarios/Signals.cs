@@ -41,8 +41,9 @@ internal static class Signals
     private static string ChildStatus()
     {
         using var p = Process.Start(new ProcessStartInfo("cat", ["/proc/self/status"]) { RedirectStandardOutput = true })!;
-        string text = p.StandardOutput.ReadToEnd();
-        p.WaitForExit();
+        Task<string> status = p.StandardOutput.ReadToEndAsync();
+        Check.That(p.WaitForExit(Check.Patience) && status.Wait(Check.Patience), "cat has not ended");
+        string text = status.Result;
         return string.Join('\n', text.Split('\n').Where(l => l.StartsWith("SigBlk", StringComparison.Ordinal)
             || l.StartsWith("SigIgn", StringComparison.Ordinal) || l.StartsWith("SigCgt", StringComparison.Ordinal) || l.StartsWith("SigPnd", StringComparison.Ordinal)));
     }

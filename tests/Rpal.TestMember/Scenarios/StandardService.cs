@@ -38,7 +38,7 @@ internal static class StandardService
         using var stop = new ManualResetEventSlim();
         RpalService service = Register(name, receivers, stop.Set);
         service.Enable();
-        stop.Wait();
+        Check.Stops(stop);
         service.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 

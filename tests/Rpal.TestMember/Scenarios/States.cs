@@ -302,7 +302,7 @@ internal static class States
             tell();
         });
         Check.Equal(3L, pausing.Add(1, 2));
-        service.DisableAsync().Wait();
+        Check.That(service.DisableAsync().Wait(Check.Patience));
         service.DisposeAsync().AsTask().GetAwaiter().GetResult();
         Check.Equal(CallStatus.Closed, pausing.Call(Methods.Add, in numbers, ref sum, Deadline.Never));
         Check.Error(RpalError.Closed, () => service.DisableAsync());

@@ -72,7 +72,7 @@ internal static class Threads
             }
 
             Volatile.Write(ref stop, true);
-            other.Join();
+            Check.Ends(other);
         }
     }
 
@@ -96,7 +96,7 @@ internal static class Threads
                 (sender, fs) = (ThreadArmory.Current->Tid, ThreadArmory.Current->Fs);
                 child = new Thread(() =>
                 {
-                    ended.Wait();
+                    Check.That(ended.Wait(Check.Patience), "the sender has not ended");
                     Check.Parallel(2, _ =>
                     {
                         Check.Equal(service, work.Do(Deed.KernelPid));
@@ -110,7 +110,7 @@ internal static class Threads
             });
             Check.Comes(() => Sys.Tgkill(Sys.GetPid(), sender, 0) == -(int)Errno.ESRCH);     // its managed thread has ended before
             ended.Set();
-            child!.Join();
+            Check.Ends(child);
         }
 
         Check.That(met > 0, "no thread got the FS of one that had ended: nothing was tested");

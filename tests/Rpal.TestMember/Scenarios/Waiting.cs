@@ -109,7 +109,7 @@ internal static class Waiting
 
             foreach (Thread t in holders)
             {
-                t.Join();
+                Check.Ends(t);
             }
         }
 
@@ -152,7 +152,7 @@ internal static class Waiting
             tell();
             foreach (Thread t in waiters)
             {
-                t.Join();
+                Check.Ends(t);
             }
 
             Check.That(later.All(s => s == CallStatus.Answered), string.Join(' ', later));
