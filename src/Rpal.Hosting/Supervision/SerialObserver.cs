@@ -1,15 +1,24 @@
 namespace Rpal.Hosting.Supervision;
 
 /// <summary>Calls an observer one call at a time, from whatever thread.</summary>
+/// <remarks>What an observer throws ends here: it is told the first time, and the threads that look after the family go on.</remarks>
 internal sealed class SerialObserver(IFamilyObserver observer) : IFamilyObserver
 {
     private readonly Lock _lock = new();
+    private bool _hasFailed;
 
     public void Line(string member, bool isError, ReadOnlySpan<byte> line)
     {
         lock (_lock)
         {
-            observer.Line(member, isError, line);
+            try
+            {
+                observer.Line(member, isError, line);
+            }
+            catch (Exception e)
+            {
+                Failed(e);
+            }
         }
     }
 
@@ -31,7 +40,31 @@ internal sealed class SerialObserver(IFamilyObserver observer) : IFamilyObserver
     {
         lock (_lock)
         {
-            tell(observer);
+            try
+            {
+                tell(observer);
+            }
+            catch (Exception e)
+            {
+                Failed(e);
+            }
+        }
+    }
+
+    private void Failed(Exception e)
+    {
+        bool isFirst = !_hasFailed;
+        _hasFailed = true;
+        try
+        {
+            if (isFirst)
+            {
+                observer.Notice("rpal", $"What is told here failed once or more, the family goes on: {e.OneLine()}");
+            }
+        }
+        catch (Exception)
+        {
+            // there is nobody else to tell
         }
     }
 }
