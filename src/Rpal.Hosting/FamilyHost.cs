@@ -109,6 +109,7 @@ public sealed class FamilyHost : IDisposable
         Family family = Family.GetOrCreate(_inject);
         TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;
+        OrphanReaper.StartIfNeeded();
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);

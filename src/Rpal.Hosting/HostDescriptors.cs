@@ -15,8 +15,8 @@ internal static class HostDescriptors
     /// <summary>Needed to start a member: its own, the pipes' other ends, /dev/null, a file that is read, and a pipe for each of two threads that start at the same time.</summary>
     public const int PerStart = PerMember + 2 + 1 + 1 + 4;
 
-    /// <summary>Of all members together: connections from <c>rpal ps</c> and others, and what is opened for a moment.</summary>
-    public const int Shared = Control.ControlServer.ConnectionLimit + PerStart;
+    /// <summary>Of all members together: connections from <c>rpal ps</c> and others, the keeper, and what is opened for a moment.</summary>
+    public const int Shared = Control.ControlServer.ConnectionLimit + Keeping.KeeperLink.Descriptors + PerStart;
 
     /// <summary>At most <paramref name="wanted"/>, found out by taking them for a moment.</summary>
     public static int Free(int wanted)

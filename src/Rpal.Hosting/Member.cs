@@ -18,6 +18,9 @@ public readonly record struct MemberExit(int ExitCode, int Signal)
         return info.Code == exited ? new(info.Status, 0) : new(128 + info.Status, info.Status);
     }
 
+    /// <summary>Somebody else in the host has taken it: counts as a failure of the host's.</summary>
+    internal static MemberExit Unknown => new(125, 0);
+
     /// <summary>"exit code 3", "killed by SIGKILL".</summary>
     public override string ToString() => Signal == 0 ? $"exit code {ExitCode}" : $"killed by {SignalName.Of(Signal)}";
 }
@@ -131,10 +134,22 @@ internal sealed unsafe class Member
         }
         catch
         {
-            _ = MemberTask.End(task.Pidfd);
+            _ = MemberTask.End(task.Pid, task.Pidfd);
             _ = Sys.Close(task.Listener);
             _ = Sys.Close(task.Pidfd);
             throw;
+        }
+    }
+
+    /// <summary>A copy of its seccomp listener, or -errno.</summary>
+    public int CopyListener() => Broker.CopyListener();
+
+    /// <summary>A copy of its pidfd, or -errno: it has ended.</summary>
+    public int CopyProcess()
+    {
+        lock (_pidfdLock)
+        {
+            return _pidfdClosed ? -(int)Errno.EBADF : Sys.DuplicateFrom(_pidfd, 0);
         }
     }
 
@@ -216,8 +231,16 @@ internal sealed unsafe class Member
     {
         const long sliceNs = 100_000;
         _ = Sys.SchedSetSlice(sliceNs);                           // callers of a dead member wait for this thread, while others compute
-        DeathReport report = AwaitEnd();
-        SlotReturn.Await(_family, Index, report);
+        try
+        {
+            SlotReturn.Await(_family, Index, AwaitEnd());
+        }
+        catch (Exception e)                                      // an error of the host's: its slot is lost, the family goes on
+        {
+            _notice($"an error in the host after its end, its slot {Index} is not used again: {e.OneLine()}. That is a fault of Rpal: please report it.");
+            _ = _exit.TrySetResult(MemberExit.Unknown);
+        }
+
         _reclaimed.SetResult();
     }
 
@@ -235,9 +258,12 @@ internal sealed unsafe class Member
         Broker.MemberEnded();
         ExitWatch.Dismiss(Index);
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
-        while (Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info) == -(int)Errno.EINTR)
+        int reaped;
+        while ((reaped = Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info)) == -(int)Errno.EINTR)
         {
         }
+
+        TaskSteps.Forget(Pid);
 
         foreach (LostReceiver lost in lostReceivers)
         {
@@ -256,7 +282,12 @@ internal sealed unsafe class Member
             _ = Sys.Close(_pidfd);
         }
 
-        _exit.SetResult(MemberExit.Of(info));
+        if (reaped < 0)
+        {
+            _notice($"its exit code is lost ({ErrnoText.Describe(reaped)}): something else in the host waits for its children.");
+        }
+
+        _exit.SetResult(reaped < 0 ? MemberExit.Unknown : MemberExit.Of(info));
         return report;
     }
 }

@@ -76,6 +76,8 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
 
     public delegate void LineHandler(bool isError, ReadOnlySpan<byte> line);
 
+    private readonly Lock _lock = new();
+    private readonly int[] _ends = [output, error];
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Both descriptors are its own from here on, also when it throws.</summary>
@@ -87,12 +89,32 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         }
         catch
         {
-            _ = Sys.Close(output);
-            _ = Sys.Close(error);
+            CloseEnd(0);
+            CloseEnd(1);
             throw;
         }
 
         return _done.Task;
+    }
+
+    /// <summary>A copy of one of its descriptors for a keeper; of one that nobody writes to any more, something that is at its end too.</summary>
+    /// <param name="which">0 standard output, 1 standard error.</param>
+    /// <returns>The copy, or -errno.</returns>
+    public int Copy(int which)
+    {
+        lock (_lock)
+        {
+            return _ends[which] >= 0 ? Sys.DuplicateFrom(_ends[which], 0) : Sys.Open("/dev/null", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
+        }
+    }
+
+    private void CloseEnd(int which)
+    {
+        lock (_lock)
+        {
+            _ = Sys.Close(_ends[which]);
+            _ends[which] = -1;
+        }
     }
 
     private void Run()
@@ -100,8 +122,8 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         var lines = new[] { new LineBuffer(false, handler), new LineBuffer(true, handler) };
         Span<byte> chunk = new byte[65536];
         PollFd* fds = stackalloc PollFd[2];
-        fds[0] = new() { Fd = output, Events = PollEvents.In };
-        fds[1] = new() { Fd = error, Events = PollEvents.In };
+        fds[0] = new() { Fd = _ends[0], Events = PollEvents.In };
+        fds[1] = new() { Fd = _ends[1], Events = PollEvents.In };
         int open = 2, quiet = 0;
         long endedAt = 0, after = 0;
         while (open > 0 && quiet < QuietMs && after < 2 * LingerBytes)
@@ -130,7 +152,7 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
                     }
                     else if (n != -(int)Errno.EINTR)
                     {
-                        _ = Sys.Close(fds[i].Fd);
+                        CloseEnd(i);
                         fds[i].Fd = -1;
                         fds[i].Returned = 0;
                         open--;
@@ -144,7 +166,7 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
             lines[i].Flush();
             if (fds[i].Fd >= 0)
             {
-                _ = Sys.Close(fds[i].Fd);
+                CloseEnd(i);
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Rpal.Linux;
 
 namespace Rpal.Cli.Tests;
@@ -89,16 +90,78 @@ public sealed class HostDeathTests : IDisposable
     }
 
     [Fact]
-    public void A_killed_keeper_is_reported_and_the_family_goes_on()
+    public void A_killed_keeper_is_reported_and_another_looks_after_the_members()
     {
-        RpalProcess host = _family.Run("sh", "-c", "echo ready; read x </dev/null; sleep 1000");
+        RpalProcess host = _family.Run("sh", "-c", "trap 'echo told; exit 0' TERM; echo ready; while :; do read x </dev/null; done", "--", "sh", "-c", "exec >&- 2>&-; exec sleep 1000");
+        host.AwaitOutput("ready");
+        int shell = RunningFamily.PidOf(host, "sh-1"), sleeper = RunningFamily.PidOf(host, "sh-2");
+        RunningFamily.Kill(KeeperOf(host.Pid));
+        host.AwaitError("The keeper has ended (killed by SIGKILL)");
+        host.AwaitError("Another keeper looks after the members now.");
+        Assert.Equal("running", _family.Member("sh-1").GetProperty("state").GetString());
+        RunningFamily.Kill(host.Pid);
+        Assert.Contains("sh-1  | told", host.End().OutputLines);
+        Gone(shell, sleeper);
+    }
+
+    [Fact]
+    public void A_keeper_that_cannot_take_a_member_on_is_not_believed_to_have_it()
+    {
+        const string fewer = "--nofile=20";                      // below every number in use
+        RpalProcess host = _family.Run("sh", "-c", "echo ready; exec sleep 1000", "--", "sleep", "1000");
         host.AwaitOutput("ready");
         int keeper = KeeperOf(host.Pid);
-        RunningFamily.Kill(keeper);
-        host.AwaitError("The keeper has ended");
-        Assert.Equal("running", _family.Member("sh").GetProperty("state").GetString());
+        _family.Comes(() => Directory.GetFileSystemEntries($"/proc/{keeper}/fd").Length > 36);
+        using (Process limit = Process.Start("prlimit", [fewer, $"--pid={keeper}"])!)
+        {
+            limit.WaitForExit();
+            Assert.Equal(0, limit.ExitCode);
+        }
+
+        Assert.Equal(0, _family.Ask("restart", "sleep").ExitCode);
+        Assert.Contains("RLIMIT_NOFILE", host.AwaitErrorLine("The keeper could not take it on"), StringComparison.Ordinal);
         Assert.Equal(0, _family.Ask("stop").ExitCode);
-        Assert.Equal(128 + Signal.SIGTERM, host.End().ExitCode);
+        _ = host.End();
+    }
+
+    [NeedsPidsGroupFact]
+    public void At_the_limit_of_processes_host_and_keeper_live_and_what_failed_is_started_when_there_are_some_again()
+    {
+        RpalProcess host = _family.Run("--restart", "always", "sh", "-c", "echo ready; exec sleep 1000", "--", "sleep", "1000");
+        host.AwaitOutput("ready");
+        int keeper = KeeperOf(host.Pid), shell = RunningFamily.PidOf(host, "sh   "), sleeper = RunningFamily.PidOf(host, "sleep");
+        using var group = new PidsGroup();
+        foreach (int pid in (int[])[host.Pid, keeper, shell, sleeper])
+        {
+            group.Add(pid);
+        }
+
+        group.Limit("1");
+        RunningFamily.Kill(shell);
+        RunningFamily.Kill(sleeper);
+        string refused = host.AwaitErrorLine("attempt 4");
+        Assert.Contains("pids.max is 1", refused, StringComparison.Ordinal);
+        Assert.True(RunningFamily.IsAlive(keeper));
+        Assert.Equal(0, _family.Ask("ps").ExitCode);
+        RunningFamily.Kill(keeper);
+        host.AwaitError("The keeper has ended (killed by SIGKILL)");
+        group.Limit("max");
+        host.AwaitError("Another keeper looks after the members now.");
+        _family.Comes(() => _family.Ps().GetProperty("members").EnumerateArray().All(m => m.GetProperty("state").GetString() == "running"));
+        Assert.Equal(0, _family.Ask("stop").ExitCode);
+        _ = host.End();
+    }
+
+    [NeedsMountsFact]
+    public void As_process_1_it_learns_exit_codes_and_reaps_orphans()
+    {
+        string rpal = Path.Combine(AppContext.BaseDirectory, "Rpal.Cli");
+        const string leavesOrphan = "setsid sh -c 'sleep 0.2; setsid sleep 0.2 & exit 0' & sleep 1.5; grep -l '^State:.Z' /proc/[0-9]*/status && exit 9; exit 3";
+        using Process run = Process.Start(new ProcessStartInfo("unshare", [.. NeedsMountsFactAttribute.Unshare, "--pid", "--fork", "--mount-proc", rpal, "run", "sh", "-c", leavesOrphan]) { RedirectStandardError = true })!;
+        string error = run.StandardError.ReadToEnd();
+        Assert.True(run.WaitForExit(RunningFamily.Patience));
+        Assert.Contains("exit code 3", error, StringComparison.Ordinal);
+        Assert.Equal(3, run.ExitCode);
     }
 
     /// <summary>Kills the host of a shell that has said "ready", and waits for the shell's end.</summary>

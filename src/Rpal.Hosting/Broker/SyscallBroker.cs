@@ -30,8 +30,8 @@ internal sealed unsafe class SyscallBroker
     private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly Action<string> _tell;
-    private readonly Lock _lock = new();
-    private bool _ended, _toldDescriptors;
+    private readonly Lock _lock = new(), _closing = new();
+    private bool _ended, _isClosed, _toldDescriptors;
 
     public SyscallBroker(int listener, int pid, int pidfd, SlotSpace space, string executable, MemberBlock* member, Family family, Action<string> tell)
     {
@@ -57,6 +57,15 @@ internal sealed unsafe class SyscallBroker
         lock (_lock)
         {
             _ended = true;
+        }
+    }
+
+    /// <summary>A copy of the listener for a keeper, or -errno: nobody has the filter any more.</summary>
+    public int CopyListener()
+    {
+        lock (_closing)
+        {
+            return _isClosed ? -(int)Errno.EBADF : Sys.DuplicateFrom(_listener, 0);
         }
     }
 
@@ -97,6 +106,11 @@ internal sealed unsafe class SyscallBroker
                 response.Error = -(int)Errno.ENOMEM;             // the host's own trouble (descriptors, memory): the member sees a failed call
                 shortage = Shortage();
             }
+            catch (Exception e)                                  // an error of the host's: that call fails, and nobody else hears of it
+            {
+                response.Error = -(int)Errno.EIO;
+                shortage = $"system call {notif.Data.Number} fails (EIO) for an error in the host: {e.OneLine()}. That is a fault of Rpal: please report it.";
+            }
 
             if (Sys.NotifSend(_listener, &response) < 0 && notif.Data.Number == SyscallNumber.Mmap && response is { Error: 0, Flags: 0 })
             {
@@ -109,7 +123,11 @@ internal sealed unsafe class SyscallBroker
             }
         }
 
-        _ = Sys.Close(_listener);
+        lock (_closing)
+        {
+            _ = Sys.Close(_listener);
+            _isClosed = true;
+        }
     }
 
     /// <summary>Said once: why a call failed that needed descriptors.</summary>

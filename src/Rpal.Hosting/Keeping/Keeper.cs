@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
+using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Text;
-using System.Text.Json;
 using Rpal.Linux;
 
 namespace Rpal.Hosting.Keeping;
@@ -44,8 +44,13 @@ public static unsafe class Keeper
             _ = Sys.Prctl(PrctlOp.SetName, (nint)name, 0, 0, 0);     // nor what is sent to all that are named as the host
         }
 
-        PosixSignalRegistration[] ignored = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP, PosixSignal.SIGQUIT }
-            .Select(s => PosixSignalRegistration.Create(s, context => context.Cancel = true))];
+        KernelSigaction ignore = new() { Handler = SignalHandler.Ignore };     // not by the runtime, which would start a thread for each
+        foreach (int signal in (int[])[Signal.SIGTERM, Signal.SIGINT, Signal.SIGHUP, Signal.SIGQUIT])
+        {
+            _ = Sys.RtSigaction(signal, &ignore, null);
+        }
+
+        Prepare();
         while (Watch(socket))
         {
         }
@@ -67,8 +72,19 @@ public static unsafe class Keeper
             }
         }
 
-        GC.KeepAlive(ignored);
         return 0;
+    }
+
+    /// <summary>Compiles what is needed later: then there may be no memory for it.</summary>
+    private static void Prepare()
+    {
+        foreach (Type type in (Type[])[typeof(Keeper), typeof(Ward), typeof(OutputPump.LineBuffer), typeof(WardMessage), typeof(WardAnswer)])
+        {
+            foreach (MethodBase method in type.GetMembers(BindingFlags.DeclaredOnly | BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic).OfType<MethodBase>())
+            {
+                RuntimeHelpers.PrepareMethod(method.MethodHandle);
+            }
+        }
     }
 
     /// <summary>SIGTERM to all, to their processes and not their groups. Nobody else sends it: one that the host was stopping just then is the only one to get it twice.</summary>
@@ -110,24 +126,34 @@ public static unsafe class Keeper
     {
         Span<byte> bytes = stackalloc byte[MessageBytesLimit];
         Span<int> descriptors = stackalloc int[Ward.DescriptorCount];
-        nint n = Sys.ReceiveDescriptors(socket, bytes, descriptors, out int count, out _);
+        nint n = Sys.ReceiveDescriptors(socket, bytes, descriptors, out int count, out DescriptorLoss loss);
         if (n <= 0)
         {
             return n == -(int)Errno.EINTR;
         }
 
-        if (count == 1)
+        WardMessage? message = WardMessage.Of(bytes[..(int)n]);
+        if (message is null && count == 1)
         {
             nint table = Sys.Mmap(0, KeeperLink.TableBytes, Prot.Read, MapFlags.Shared, descriptors[0], 0);
             s_lastReceived = table < 0 ? null : (ulong*)table;
             _ = Sys.Close(descriptors[0]);
         }
-        else if (count == Ward.DescriptorCount && JsonSerializer.Deserialize<WardMessage>(bytes[..(int)n]) is { } message)
+        else if (message is not null && count == Ward.DescriptorCount)
         {
             s_wards.Add(new Ward(message, descriptors, (isError, line) => Print(message.Name, isError, line)));
         }
 
+        Answer(socket, new WardAnswer(message?.Pid ?? 0, loss));
         return true;
+    }
+
+    /// <summary>The host believes nothing else.</summary>
+    private static void Answer(int socket, WardAnswer answer)
+    {
+        Span<byte> bytes = stackalloc byte[WardAnswer.Bytes];
+        answer.Write(bytes);
+        _ = Sys.SendDescriptors(socket, bytes, []);              // the host may be gone
     }
 
     /// <summary>

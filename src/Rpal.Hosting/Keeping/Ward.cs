@@ -2,9 +2,6 @@ using Rpal.Linux;
 
 namespace Rpal.Hosting.Keeping;
 
-/// <summary>What the host tells its keeper about a member; with it come copies of <see cref="Ward"/>'s descriptors, in their order.</summary>
-internal sealed record WardMessage(string Name, int Pid, int Slot, int GraceMs);
-
 /// <summary>A member in its keeper's hands.</summary>
 internal sealed class Ward
 {

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Text;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using Rpal.Machine.Emit;
@@ -9,7 +7,6 @@ namespace Rpal.Hosting.Loading;
 /// <summary>Starts a member's task: clone, then what execve would have done, as a list of system calls, then the program.</summary>
 internal static unsafe class MemberTask
 {
-    private const long TaskStackBytes = 64 << 10;
     private const long StartTimeoutNs = 10_000_000_000;
     private const int LowestClosed = 3;
 
@@ -23,7 +20,7 @@ internal static unsafe class MemberTask
     public static Started Start(string name, int slot, long entry, long rsp, string? workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
     {
         using var memory = new TaskMemory();
-        var steps = new Steps();
+        var steps = new TaskSteps();
         SockFilter[] filter = SlotFilter.Build(slot);
         fixed (SockFilter* instructions = filter)
         {
@@ -31,12 +28,7 @@ internal static unsafe class MemberTask
             program->Length = (ushort)filter.Length;
             program->Filter = memory.Copy<SockFilter>(filter);
 
-            KernelSigaction* defaultAction = memory.Allocate<KernelSigaction>(KernelSigaction.SizeBytes);
-            for (int signal = 1; signal <= 64; signal++)
-            {
-                steps.Add($"reset signal {signal}", SyscallNumber.RtSigaction, signal, (nint)defaultAction, 0, sizeof(ulong), required: false);
-            }
-
+            steps.AddDefaultSignalActions(memory);
             StackT* none = memory.Allocate<StackT>(sizeof(StackT));
             none->Flags = SignalStackFlags.Disable;
             steps.Add("alternate stack", SyscallNumber.Sigaltstack, (nint)none);
@@ -45,23 +37,18 @@ internal static unsafe class MemberTask
             steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
             steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !MayFilter(), skip: MayFilter());
             int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);
-            steps.Add("own descriptors", SyscallNumber.CloseRange, unchecked((nint)uint.MaxValue), unchecked((nint)uint.MaxValue), CloseRangeUnshare);     // unshare(2) needs CAP_SYS_ADMIN under Docker's default profile
+            steps.AddOwnDescriptors();
             steps.Add("standard input", SyscallNumber.Dup2, stdin, 0);
             steps.Add("standard output", SyscallNumber.Dup2, stdout, 1);
             steps.Add("standard error", SyscallNumber.Dup2, stderr, 2);
             steps.Add("close the host's descriptors", SyscallNumber.CloseRange, LowestClosed, unchecked((nint)uint.MaxValue));
             steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory ?? ""), skip: workingDirectory is null);
-            ulong* open = memory.Allocate<ulong>(sizeof(ulong));
-            steps.Add("signal mask", SyscallNumber.RtSigprocmask, SystemCall.SetMask, (nint)open, 0, sizeof(ulong));
-
-            SpawnBlock* block = memory.Allocate<SpawnBlock>(SpawnBlock.SizeBytes);
-            block->Stack = (nint)memory.Allocate<byte>((int)TaskStackBytes) + (nint)TaskStackBytes - 64;
-            block->Steps = memory.Copy<SystemCallStep>(CollectionsMarshal.AsSpan(steps.List));
-            block->StepCount = steps.List.Count;
+            steps.AddOpenSignalMask(memory);
+            SpawnBlock* block = steps.Block(memory);
             block->Entry = (nint)entry;
             block->InitialRsp = (nint)rsp;
 
-            int pid = ((delegate* unmanaged<SpawnBlock*, int>)FamilyHeader.At->Address(Routine.Spawn))(block);
+            int pid = TaskSteps.Spawn(block);
             if (pid < 0)
             {
                 throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.{(pid == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
@@ -71,12 +58,7 @@ internal static unsafe class MemberTask
             if (pidfd < 0)
             {
                 _ = Sys.Kill(pid, Signal.SIGKILL);
-                int reaped;
-                while ((reaped = Sys.Wait(pid, WaitOptions.Exited, out _)) == -(int)Errno.EINTR)
-                {
-                }
-
-                if (reaped < 0)
+                if (Reap(pid) < 0)
                 {
                     memory.Leak();                               // the task may still read it
                 }
@@ -95,7 +77,7 @@ internal static unsafe class MemberTask
                 return new Started(pid, listener, pidfd);
             }
 
-            SigInfoChild info = End(pidfd);                      // one that did not come that far by itself
+            SigInfoChild info = End(pid, pidfd);                      // one that did not come that far by itself
             _ = Sys.Close(pidfd);
             if (listener > 0)
             {
@@ -108,8 +90,20 @@ internal static unsafe class MemberTask
         }
     }
 
+    /// <summary>Waits for a child's end, by its number.</summary>
+    public static int Reap(int pid)
+    {
+        int r;
+        while ((r = Sys.Wait(pid, WaitOptions.Exited, out _)) == -(int)Errno.EINTR)
+        {
+        }
+
+        TaskSteps.Forget(pid);
+        return r;
+    }
+
     /// <summary>Kills a task and waits for its end: until then it may run, and read what the host gave it.</summary>
-    public static SigInfoChild End(int pidfd)
+    public static SigInfoChild End(int pid, int pidfd)
     {
         SigInfoChild info;
         _ = Sys.PidfdSendSignal(pidfd, Signal.SIGKILL);
@@ -117,6 +111,7 @@ internal static unsafe class MemberTask
         {
         }
 
+        TaskSteps.Forget(pid);
         return info;
     }
 
@@ -140,9 +135,6 @@ internal static unsafe class MemberTask
         return word == SpawnBlock.Started;
     }
 
-    /// <summary>close_range(2), CLOSE_RANGE_UNSHARE.</summary>
-    private const int CloseRangeUnshare = 2;
-
     private static uint ListenerFlags() =>
         SeccompFlags.NewListener | (KernelVersion.Current >= new Version(5, 19) ? SeccompFlags.WaitKillableRecv : 0);
 
@@ -152,61 +144,5 @@ internal static unsafe class MemberTask
         const int capSysAdmin = 21;
         string? line = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal));
         return line is not null && (Convert.ToUInt64(line[7..].Trim(), 16) >> capSysAdmin & 1) != 0;
-    }
-
-    private sealed class Steps
-    {
-        public List<SystemCallStep> List { get; } = [];
-
-        public List<string> Names { get; } = [];
-
-        public int Add(string name, long number, nint a = 0, nint b = 0, nint c = 0, nint d = 0, bool required = true, bool skip = false)
-        {
-            if (skip)
-            {
-                return -1;
-            }
-
-            SystemCallStep step = new() { Number = number, Required = required ? 1 : 0 };
-            (step.Arguments[0], step.Arguments[1], step.Arguments[2], step.Arguments[3]) = (a, b, c, d);
-            List.Add(step);
-            Names.Add(name);
-            return List.Count - 1;
-        }
-    }
-
-    /// <summary>Memory that the task reads until it has started.</summary>
-    private sealed class TaskMemory : IDisposable
-    {
-        private readonly List<nint> _blocks = [];
-
-        public T* Allocate<T>(int bytes)
-            where T : unmanaged
-        {
-            void* p = NativeMemory.AlignedAlloc((nuint)bytes, 64);
-            NativeMemory.Clear(p, (nuint)bytes);
-            _blocks.Add((nint)p);
-            return (T*)p;
-        }
-
-        public T* Copy<T>(ReadOnlySpan<T> items)
-            where T : unmanaged
-        {
-            T* p = Allocate<T>(items.Length * sizeof(T));
-            items.CopyTo(new Span<T>(p, items.Length));
-            return p;
-        }
-
-        public byte* Text(string text) => Copy<byte>(Encoding.UTF8.GetBytes(text + "\0"));
-
-        public void Leak() => _blocks.Clear();
-
-        public void Dispose()
-        {
-            foreach (nint p in _blocks)
-            {
-                NativeMemory.AlignedFree((void*)p);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 using Rpal.Hosting.Control;
 using Rpal.Hosting.Keeping;
+using Rpal.Hosting.Loading;
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
 
@@ -24,7 +25,7 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
         }
         catch (Exception e) when (e is not MemberStartException)
         {
-            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {e.OneLine()}");
+            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {e.OneLine()}{(e is OutOfMemoryException ? TaskLimits.Describe() : "")}");
         }
     }
 
@@ -54,11 +55,13 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
             output.CloseWriteEnd();
             error.CloseWriteEnd();
             observer.Started(definition.Name, member.Pid, FamilyLayout.Slot(member.Index));
-            lines = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
+            var pump = new OutputPump(output.TakeReadEnd(), error.TakeReadEnd(), member.Exit, (isError, line) =>
             {
                 logs.Add(definition.Name, isError, line);
                 observer.Line(definition.Name, isError, line);
-            }).Start(definition.Name);
+            });
+            lines = pump.Start(definition.Name);
+            keeper?.Follow(member, () => Copies(member, pump));
             return member;
         }
         catch
@@ -67,4 +70,8 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
             throw;
         }
     }
+
+    /// <summary>A member's descriptors once more, in <see cref="Ward"/>'s order.</summary>
+    /// <returns>-errno for those that cannot be made, EBADF once it has ended.</returns>
+    private static int[] Copies(Member member, OutputPump pump) => [member.CopyListener(), member.CopyProcess(), pump.Copy(0), pump.Copy(1)];
 }

@@ -23,15 +23,18 @@ internal static class Readiness
     private static readonly string[] s_indirect =
     [
         "System.Diagnostics.DiagnosticSource", "System.Diagnostics.StackTrace", "System.Diagnostics.Tracing", "System.IO.Pipelines", "System.Net.Primitives", "System.Private.Uri",
-        "System.Reflection.Emit.ILGeneration", "System.Reflection.Emit.Lightweight", "System.Reflection.Primitives", "System.Security.Cryptography", "System.Text.Encodings.Web",
+        "System.Reflection.Emit.ILGeneration", "System.Reflection.Emit.Lightweight", "System.Reflection.Primitives", "System.Security.Cryptography", "System.Text.Encoding.Extensions", "System.Text.Encodings.Web",
     ];
+
+    /// <summary>Whether this program is a host and nothing else.</summary>
+    public static bool IsHostAlone => AppContext.GetData("System.Threading.ThreadPool.ThreadsToKeepAlive")?.ToString() == "-1";
 
     /// <exception cref="MemberStartException">There are not enough descriptors for a family of that size.</exception>
     public static void Prepare(int members)
     {
         try
         {
-            if (AppContext.GetData("System.Threading.ThreadPool.ThreadsToKeepAlive")?.ToString() == "-1")
+            if (IsHostAlone)
             {
                 FixPool();
             }
