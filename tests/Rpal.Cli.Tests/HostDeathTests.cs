@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Rpal.Linux;
 
 namespace Rpal.Cli.Tests;
@@ -112,12 +111,7 @@ public sealed class HostDeathTests : IDisposable
         host.AwaitOutput("ready");
         int keeper = KeeperOf(host.Pid);
         _family.Comes(() => Directory.GetFileSystemEntries($"/proc/{keeper}/fd").Length > 36);
-        using (Process limit = Process.Start("prlimit", [fewer, $"--pid={keeper}"])!)
-        {
-            limit.WaitForExit();
-            Assert.Equal(0, limit.ExitCode);
-        }
-
+        Assert.Equal(0, Child.Run(RunningFamily.Patience, "prlimit", fewer, $"--pid={keeper}").ExitCode);
         Assert.Equal(0, _family.Ask("restart", "sleep").ExitCode);
         Assert.Contains("RLIMIT_NOFILE", host.AwaitErrorLine("The keeper could not take it on"), StringComparison.Ordinal);
         Assert.Equal(0, _family.Ask("stop").ExitCode);
@@ -157,10 +151,8 @@ public sealed class HostDeathTests : IDisposable
     {
         string rpal = Path.Combine(AppContext.BaseDirectory, "Rpal.Cli");
         const string leavesOrphan = "setsid sh -c 'sleep 0.2; setsid sleep 0.2 & exit 0' & sleep 1.5; grep -l '^State:.Z' /proc/[0-9]*/status && exit 9; exit 3";
-        using Process run = Process.Start(new ProcessStartInfo("unshare", [.. NeedsMountsFactAttribute.Unshare, "--pid", "--fork", "--mount-proc", rpal, "run", "sh", "-c", leavesOrphan]) { RedirectStandardError = true })!;
-        string error = run.StandardError.ReadToEnd();
-        Assert.True(run.WaitForExit(RunningFamily.Patience));
-        Assert.Contains("exit code 3", error, StringComparison.Ordinal);
+        ChildOutput run = Child.Run(RunningFamily.Patience, "unshare", [.. NeedsMountsFactAttribute.Unshare, "--pid", "--fork", "--mount-proc", rpal, "run", "sh", "-c", leavesOrphan]);
+        Assert.Contains("exit code 3", run.Error, StringComparison.Ordinal);
         Assert.Equal(3, run.ExitCode);
     }
 

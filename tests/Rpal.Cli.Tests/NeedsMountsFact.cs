@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Rpal.Cli.Tests;
 
 /// <summary>A test that needs namespaces of its own: reported as skipped where they are not allowed.</summary>
@@ -16,10 +14,7 @@ internal sealed class NeedsMountsFactAttribute : FactAttribute
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo("unshare", [.. Unshare, "--pid", "--fork", "--mount-proc", "true"]) { RedirectStandardError = true })!;
-            _ = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0;
+            return Child.Run(RunningFamily.Patience, "unshare", [.. Unshare, "--pid", "--fork", "--mount-proc", "true"]).ExitCode == 0;
         }
         catch (System.ComponentModel.Win32Exception)
         {
