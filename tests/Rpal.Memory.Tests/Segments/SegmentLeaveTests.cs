@@ -21,7 +21,7 @@ public sealed unsafe class SegmentLeaveTests
     [Fact]
     public void Closing_while_threads_allocate_and_free_leaves_every_block_to_the_others()
     {
-        for (int round = 0; round < Long.Choose(150, 5000); round++)
+        for (int round = 0; round < Long.Choose(150, 2000); round++)
         {
             using Segment segment = Pools.Make(Blocks, 64, 2, out BlockPool pool);
             var closing = Segment.Open(segment.File);
@@ -44,7 +44,7 @@ public sealed unsafe class SegmentLeaveTests
     [InlineData(BufferLevel.Guarded, 100)]
     public void Closing_while_a_thread_locks_leaves_the_buffer_free_also_when_its_number_is_taken_again(BufferLevel level, int lengthBytes)
     {
-        for (int round = 0; round < Long.Choose(200, 10_000); round++)
+        for (int round = 0; round < Long.Choose(200, 2000); round++)
         {
             using var segment = Segment.Create(Length);
             OwnedBuffer buffer = OwnedBuffer.Create(segment, lengthBytes, new OwnedBufferOptions { Level = level });
