@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
@@ -14,7 +15,11 @@ internal sealed class Child : IDisposable
 {
     private const string MarkVariable = "RPAL_TEST_CHILD";
     private static readonly TimeSpan s_killLimit = TimeSpan.FromSeconds(10);
+    private static readonly ConcurrentDictionary<Child, bool> s_running = [];
     private static int s_count;
+
+    /// <summary>A test run that is broken off leaves nobody behind either.</summary>
+    static Child() => AppDomain.CurrentDomain.ProcessExit += (_, _) => KillRunning();
 
     private readonly string _mark = $"{MarkVariable}={Environment.ProcessId}.{Stopwatch.GetTimestamp()}.{Interlocked.Increment(ref s_count)}.";
 
@@ -22,6 +27,7 @@ internal sealed class Child : IDisposable
     {
         start.Environment[MarkVariable] = _mark[(MarkVariable.Length + 1)..];
         Process = SignalStart.Start(start, blocked);
+        s_running[this] = true;
     }
 
     public Process Process { get; }
@@ -95,7 +101,16 @@ internal sealed class Child : IDisposable
     public void Dispose()
     {
         KillAll();
+        s_running.TryRemove(this, out _);
         Process.Dispose();
+    }
+
+    private static void KillRunning()
+    {
+        foreach (Child child in s_running.Keys)
+        {
+            child.KillAll();
+        }
     }
 
     private static string[] TasksOf(int pid)
