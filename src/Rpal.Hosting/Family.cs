@@ -23,6 +23,7 @@ internal sealed unsafe class Family
     private Family(bool inject)
     {
         KeepExitCodes();
+        AddressSpace.MakeDumpable();
         _ = Sys.Membarrier(MembarrierCommand.RegisterPrivateExpedited, 0);     // for the whole address space: its members use it too
         GuardBrk();
         int r = CodeRegion.Map(inject, out MachineCode code);
@@ -38,6 +39,8 @@ internal sealed unsafe class Family
     public ServiceDirectory Directory { get; }
 
     public MappingBudget Mappings { get; } = new();
+
+    public AioContexts Aio { get; } = new();
 
     public SlotTable Slots { get; } = new();
 

@@ -33,10 +33,10 @@ internal sealed unsafe class Member
     private readonly MemberBlock* _block;
     private readonly Family _family;
     private readonly int _pidfd;
+    private readonly Action<string> _notice;
     private readonly Lock _pidfdLock = new();
     private readonly OpeningBalance _opening;
     private readonly ulong _receivedAtStart;
-    private readonly Action<string> _notice;
     private bool _pidfdClosed;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker, Action<string> notice)
@@ -92,8 +92,7 @@ internal sealed unsafe class Member
     public static Member Start(Family family, MemberDefinition definition, int stdin, int stdout, int stderr, Action<string> notice, Action<int, MemberTask.Started>? beforeServing = null)
     {
         using MemberImage image = MemberImage.Open(definition);
-        int index = family.Slots.Take(definition.Name);
-        SlotSpace space = EmptySlot(family, definition.Name, index);
+        (int index, SlotSpace space) = EmptySlot(family, definition.Name, notice);
         Member? member = null;
         try
         {
@@ -103,12 +102,12 @@ internal sealed unsafe class Member
             image.Dispose();                                     // its descriptors are the next steps'
             MemberTask.Started task = MemberTask.Start(definition.Name, index, entry, stackPointer, image.Directory, stdin, stdout, stderr, family.ParentDeathSignal);
             member = Adopt(family, definition, index, task, space, executable, notice);
-            member.Serve(task, notice, beforeServing);
+            member.Serve(task, beforeServing);
             return member;
         }
         catch (Exception) when (member is null)
         {
-            _ = SlotReturn.AwaitAsync(family, index);            // the host's thread has others to look after
+            _ = SlotReturn.AwaitAsync(family, index, notice);    // the host's thread has others to look after
             throw;
         }
     }
@@ -173,7 +172,7 @@ internal sealed unsafe class Member
     }
 
     /// <summary>From here on it is served and its end awaited. When that fails it is killed, and has ended when the exception comes.</summary>
-    private void Serve(MemberTask.Started task, Action<string> notice, Action<int, MemberTask.Started>? beforeServing)
+    private void Serve(MemberTask.Started task, Action<int, MemberTask.Started>? beforeServing)
     {
         bool isServed = false;
         try
@@ -181,7 +180,7 @@ internal sealed unsafe class Member
             beforeServing?.Invoke(Index, task);                        // the descriptors are still open for sure
             if (_family.TraceMembers && !ExitWatch.BeginForLife(_family, Index, Pid))
             {
-                notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
+                _notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
             }
 
             Broker.Start(Definition.Name);
@@ -197,33 +196,36 @@ internal sealed unsafe class Member
             }
 
             DeathReport report = AwaitEnd();
-            _ = SlotReturn.AwaitAsync(_family, Index, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
+            _ = SlotReturn.AwaitAsync(_family, Index, _notice, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
             throw;
         }
     }
 
-    /// <summary>A slot where nothing lies, and its area, readable from here on.</summary>
-    /// <exception cref="MemberStartException">Something of the host's lies there: the slot stays taken, nobody else could use it either. Or its area cannot be used.</exception>
-    private static SlotSpace EmptySlot(Family family, string name, int index)
+    /// <summary>Takes slots until one is empty, and makes its area readable. One that is not empty stays taken: nobody else could use it either.</summary>
+    /// <exception cref="MemberStartException">There is none, or its area cannot be used.</exception>
+    private static (int Index, SlotSpace Space) EmptySlot(Family family, string name, Action<string> notice)
     {
-        bool isOccupied = false;
-        try
+        while (true)                                             // each round has one slot less
         {
+            int index = family.Slots.Take(name);
             var space = new SlotSpace(index);
-            isOccupied = true;
-            space.RequireEmpty(name);
-            isOccupied = false;
-            _ = family.PrepareArea(index);
-            return space;
-        }
-        catch (Exception e)
-        {
-            if (!isOccupied || e is not MemberStartException)
+            string? occupant;
+            try
+            {
+                occupant = space.Occupant();
+                if (occupant is null)
+                {
+                    _ = family.PrepareArea(index);
+                    return (index, space);
+                }
+            }
+            catch
             {
                 family.Slots.Return(index);                      // nothing was mapped in it
+                throw;
             }
 
-            throw;
+            notice($"slot 0x{space.Base:x} is not empty ({occupant}): it is left out, and another is taken. {family.Slots.LeaveOut()} slots of {FamilyLayout.MemberCapacity} are left.");
         }
     }
 
@@ -233,7 +235,8 @@ internal sealed unsafe class Member
         _ = Sys.SchedSetSlice(sliceNs);                           // callers of a dead member wait for this thread, while others compute
         try
         {
-            SlotReturn.Await(_family, Index, AwaitEnd());
+            DeathReport report = AwaitEnd();
+            SlotReturn.Await(_family, Index, _notice, report);
         }
         catch (Exception e)                                      // an error of the host's: its slot is lost, the family goes on
         {
@@ -264,7 +267,7 @@ internal sealed unsafe class Member
         }
 
         TaskSteps.Forget(Pid);
-
+        _family.Aio.DestroyOf(Index);                             // before anybody starts it again: its requests may still be writing
         foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));

@@ -59,6 +59,15 @@ internal static unsafe partial class Sys
         return r < 0 ? r : system.BlockBytes;
     }
 
+    /// <summary>fstatfs(2) of a file that may lie on hugetlbfs, where MFD_HUGETLB's lie too.</summary>
+    /// <returns>Bytes of one of its pages; 0 when the file lies elsewhere.</returns>
+    public static long HugePageBytesOf(int fd)
+    {
+        const long hugetlbfs = 0x958458f6;                       // HUGETLBFS_MAGIC
+        StatFs system;
+        return Invoke(SyscallNumber.Fstatfs, fd, (nint)(&system)) == 0 && system.Type == hugetlbfs ? system.BlockBytes : 0;
+    }
+
     /// <summary>fcntl(2), F_ADD_SEALS. Seals: <see cref="FileSeals"/>.</summary>
     public static int AddSeals(int fd, int seals) => (int)Invoke(SyscallNumber.Fcntl, fd, AddSealsCommand, seals);
 

@@ -34,17 +34,31 @@ internal static class SyscallNumber
     public const long Execve = 59;
     public const long Exit = 60;
     public const long Kill = 62;
+    public const long Shmdt = 67;
     public const long Fcntl = 72;
     public const long Ftruncate = 77;
     public const long Chdir = 80;
     public const long Readlink = 89;
     public const long Gettimeofday = 96;
     public const long Ptrace = 101;
+    public const long Setuid = 105;
+    public const long Setgid = 106;
     public const long Geteuid = 107;
     public const long Setpgid = 109;
     public const long Setsid = 112;
+    public const long Setreuid = 113;
+    public const long Setregid = 114;
+    public const long Setresuid = 117;
+    public const long Setresgid = 119;
+    public const long Setfsuid = 122;
+    public const long Setfsgid = 123;
     public const long Sigaltstack = 131;
     public const long Fstatfs = 138;
+    public const long Mlock = 149;
+    public const long Munlock = 150;
+    public const long Mlockall = 151;
+    public const long Munlockall = 152;
+    public const long ModifyLdt = 154;
     public const long Prctl = 157;
     public const long ArchPrctl = 158;
     public const long Gettid = 186;
@@ -52,6 +66,9 @@ internal static class SyscallNumber
     public const long Futex = 202;
     public const long SchedSetaffinity = 203;
     public const long SchedGetaffinity = 204;
+    public const long IoSetup = 206;
+    public const long IoDestroy = 207;
+    public const long RemapFilePages = 216;
     public const long ClockGettime = 228;
     public const long ClockGetres = 229;
     public const long ClockNanosleep = 230;
@@ -59,7 +76,9 @@ internal static class SyscallNumber
     public const long EpollWait = 232;
     public const long EpollCtl = 233;
     public const long Tgkill = 234;
+    public const long Mbind = 237;
     public const long Waitid = 247;
+    public const long MigratePages = 256;
     public const long Readlinkat = 267;
     public const long Unshare = 272;
     public const long Fallocate = 285;
@@ -79,6 +98,7 @@ internal static class SyscallNumber
     public const long MemfdCreate = 319;
     public const long Execveat = 322;
     public const long Membarrier = 324;
+    public const long Mlock2 = 325;
     public const long PkeyMprotect = 329;
     public const long PkeyAlloc = 330;
     public const long PkeyFree = 331;
@@ -89,4 +109,7 @@ internal static class SyscallNumber
     public const long PidfdGetfd = 438;
     public const long Faccessat2 = 439;
     public const long FutexWaitv = 449;
+    public const long SetMempolicyHomeNode = 450;
+    public const long MapShadowStack = 453;
+    public const long Mseal = 462;
 }

@@ -46,8 +46,6 @@ public sealed class LimitTests : IDisposable
     [InlineData("f8000001000", "family's region")]               // the header
     [InlineData("f8000100000", "family's region")]               // the machine code
     [InlineData("f8100000000", "family's region")]               // the first member's area
-    [InlineData("10000000f000", "a: its slot")]
-    [InlineData("107ffffff000", "a: its slot")]
     public async Task Memory_of_the_hosts_own_where_the_family_belongs_is_refused_with_its_address(string address, string what)
     {
         using var run = new HostRun(start => start.Environment["RPAL_TEST_OCCUPY"] = address, new MemberFile("a", "/bin/true"));
@@ -56,6 +54,21 @@ public sealed class LimitTests : IDisposable
         Assert.Contains(what, run.Error, StringComparison.Ordinal);
         Assert.Contains($"({address}-", run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', run.Error!);
+        Assert.Contains(run.Resources("after").Maps!, l => l.StartsWith(address, StringComparison.Ordinal));     // and is still there
+    }
+
+    [Theory]
+    [InlineData("10000000f000")]
+    [InlineData("107ffffff000")]
+    public async Task A_slot_where_something_lies_already_is_left_out_and_the_member_gets_another(string address)
+    {
+        using var run = new HostRun(start => start.Environment["RPAL_TEST_OCCUPY"] = address, new MemberFile("a", "/bin/true"));
+        await run.EndAsync();
+        Assert.Equal(0, run.ExitCode);
+        Assert.NotEqual(0x100000000000, run.Started("a").Slot);
+        string notice = Assert.Single(run.Notices("a"));
+        Assert.StartsWith($"slot 0x100000000000 is not empty ({address}-", notice, StringComparison.Ordinal);
+        Assert.EndsWith("39 slots of 40 are left.", notice, StringComparison.Ordinal);
         Assert.Contains(run.Resources("after").Maps!, l => l.StartsWith(address, StringComparison.Ordinal));     // and is still there
     }
 

@@ -19,13 +19,18 @@ internal static class Programs
     public static MemberFile DotNet(string name, params string[] words) => new(name, "dotnet", [Member + ".dll", .. words]);
 
     /// <summary>Native/probe.c, compiled. Only for tests that are skipped without gcc.</summary>
-    public static string Probe(params string[] options)
+    public static string Probe(params string[] options) => Compiled("probe", options);
+
+    /// <summary>Native/space.c, compiled. Only for tests that are skipped without gcc.</summary>
+    public static string Space() => Compiled("space", []);
+
+    private static string Compiled(string source, string[] options)
     {
-        string key = string.Join(' ', options);
+        string key = string.Join(' ', [source, .. options]);
         if (!s_compiled.TryGetValue(key, out string? program))
         {
-            program = Path.Combine(s_folder, $"probe{s_compiled.Count}");
-            Run("gcc", ["-O1", "-w", "-pthread", .. options, "-o", program, Path.Combine(AppContext.BaseDirectory, "Native", "probe.c")]);
+            program = Path.Combine(s_folder, $"{source}{s_compiled.Count}");
+            Run("gcc", ["-O1", "-w", "-pthread", .. options, "-o", program, Path.Combine(AppContext.BaseDirectory, "Native", $"{source}.c")]);
             s_compiled[key] = program;
         }
 

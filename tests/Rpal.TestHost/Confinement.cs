@@ -7,13 +7,13 @@ namespace Rpal.TestHost;
 /// <summary>Starts this program again under a container's seccomp filter and without a container's missing capabilities.</summary>
 /// <remarks>
 /// Source: moby's profiles/seccomp/default.json for a container without added capabilities, on Linux 4.8 and newer. "hardened" also denies
-/// ptrace and process_vm_*, as older kernels' profiles did. Only what a family could come across is here.
+/// ptrace and process_vm_*, as older kernels' profiles did. "untraced" has no filter and lacks CAP_SYS_PTRACE alone. Only what a family could come across is here.
 /// </remarks>
 internal static unsafe class Confinement
 {
     private const string Variable = "RPAL_TEST_CONFINED";
     private const uint OffsetNumber = 0, OffsetFirstArgument = 16;
-    private const int DropCapability = 24, LastCapability = 40;  // PR_CAPBSET_DROP
+    private const int DropCapability = 24, LastCapability = 40, SysPtrace = 19;  // PR_CAPBSET_DROP
     private const int Clone3 = 435;
 
     /// <summary>CLONE_NEW*: namespaces.</summary>
@@ -33,25 +33,22 @@ internal static unsafe class Confinement
     public static void EnterIfAsked(string[] args)
     {
         string? profile = Environment.GetEnvironmentVariable(Variable);
-        if (profile is not ("docker" or "hardened"))
+        if (profile is not ("docker" or "hardened" or "untraced"))
         {
             return;
         }
 
         for (int capability = 0; capability <= LastCapability; capability++)
         {
-            if (!s_keptCapabilities.Contains(capability))
+            if (profile == "untraced" ? capability == SysPtrace : !s_keptCapabilities.Contains(capability))
             {
                 _ = Sys.Prctl(DropCapability, capability, 0, 0, 0);     // EPERM for whom has none anyway
             }
         }
 
-        Require("no_new_privs", Sys.Prctl(PrctlOp.SetNoNewPrivileges, 1, 0, 0, 0));
-        SockFilter[] filter = Build(profile == "hardened" ? [.. s_denied, .. s_hardened] : s_denied);
-        fixed (SockFilter* instructions = filter)
+        if (profile != "untraced")
         {
-            SockFprog program = new() { Length = (ushort)filter.Length, Filter = instructions };
-            Require("seccomp", Sys.Seccomp(SeccompOp.SetModeFilter, 0, &program));
+            Filter(profile == "hardened" ? [.. s_denied, .. s_hardened] : s_denied);
         }
 
         Environment.SetEnvironmentVariable(Variable, "done");
@@ -60,6 +57,17 @@ internal static unsafe class Confinement
         nint path = Text(self);
         string[] words = Environment.GetCommandLineArgs();
         Require("execve", Sys.Invoke(SyscallNumber.Execve, path, Texts(self.EndsWith("/dotnet", StringComparison.Ordinal) ? [self, .. words] : [self, .. args]), Texts(environment)));
+    }
+
+    private static void Filter(int[] denied)
+    {
+        Require("no_new_privs", Sys.Prctl(PrctlOp.SetNoNewPrivileges, 1, 0, 0, 0));
+        SockFilter[] filter = Build(denied);
+        fixed (SockFilter* instructions = filter)
+        {
+            SockFprog program = new() { Length = (ushort)filter.Length, Filter = instructions };
+            Require("seccomp", Sys.Seccomp(SeccompOp.SetModeFilter, 0, &program));
+        }
     }
 
     private static SockFilter[] Build(int[] denied)

@@ -5,8 +5,9 @@ using Rpal.Linux;
 using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
-// Standard input: "signal N" to all, "restart NAME", "restart-broken NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "quiet LABEL RUNNING" for an event with what this process holds.
-// Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before).
+// Standard input: "signal N" to all, "restart NAME", "restart-broken NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "seal ADDRESS" (hexadecimal, a page that nobody can unmap), "quiet LABEL RUNNING" for an event with what this process holds.
+// Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter) | untraced (no CAP_SYS_PTRACE), RPAL_TEST_OCCUPY = ADDRESS (hexadecimal, a page is mapped there before),
+// RPAL_TEST_NOT_DUMPABLE = 1 (as a program with capabilities starts).
 Confinement.EnterIfAsked(args);
 if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
 {
@@ -16,6 +17,11 @@ if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
     {
         return 3;
     }
+}
+
+if (Environment.GetEnvironmentVariable("RPAL_TEST_NOT_DUMPABLE") is not null)
+{
+    _ = Sys.Prctl(PrctlOp.SetDumpable, 0, 0, 0, 0);
 }
 
 using Stream target = args.Length > 1 ? new FileStream(args[1], FileMode.Append) : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write);
@@ -75,6 +81,9 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
             case ["lost-slot", var slot, var generation]:
                 Family.GetOrCreate().ReceiverLost!(int.Parse(slot), ulong.Parse(generation), $"generation {generation}");
                 break;
+            case ["seal", var page]:
+                events.Notice("rpal", Seal(nint.Parse(page, NumberStyles.HexNumber, CultureInfo.InvariantCulture)));
+                break;
             case ["stop"]:
                 host.Stop(15);
                 break;
@@ -83,4 +92,12 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
                 break;
         }
     }
+}
+
+static string Seal(nint page)
+{
+    const int anonymousFixed = MapFlags.Private | MapFlags.Anonymous | MapFlags.FixedNoreplace;
+    nint r = Sys.Mmap(page, 4096, Prot.Read, anonymousFixed, -1, 0);
+    r = r < 0 ? r : Sys.Invoke(SyscallNumber.Mseal, page, 4096, 0);
+    return r < 0 ? $"not sealed: {ErrnoText.Describe((int)r)}" : "sealed";
 }

@@ -18,26 +18,20 @@ internal sealed unsafe class MappingCalls
     private readonly CallerDescriptors _descriptors;
     private readonly SlotSpace _space;
     private readonly MappingBudget _budget;
-    private string? _notice;
-    private bool _toldFull, _toldFixed;
+    private readonly MappingDefaults _defaults;
+    private readonly Notices _notices;
 
-    public MappingCalls(int pid, int pidfd, SlotSpace space, MappingBudget budget)
+    public MappingCalls(int pid, int pidfd, SlotSpace space, MappingBudget budget, MappingDefaults defaults, Notices notices)
     {
         _descriptors = new CallerDescriptors(pid, pidfd);
         _space = space;
         _budget = budget;
+        _defaults = defaults;
+        _notices = notices;
     }
 
     /// <summary>Mappings placed so far.</summary>
     public long Placed { get; private set; }
-
-    /// <summary>What the operator is to be told since the last time, or null. Not told from here: the member waits for its answer.</summary>
-    public string? TakeNotice()
-    {
-        string? notice = _notice;
-        _notice = null;
-        return notice;
-    }
 
     /// <summary>mmap(2).</summary>
     /// <param name="caller">Whose descriptor it is.</param>
@@ -55,7 +49,8 @@ internal sealed unsafe class MappingCalls
 
         if ((flags & MapFlags.Low32Bit) != 0)
         {
-            return -(int)Errno.ENOMEM;                           // the low 2 GiB belong to no slot
+            _notices.Once(NoticeKind.Low32Bit, "mmap with MAP_32BIT fails (ENOMEM): the low 2 GiB belong to no slot. Programs that cannot go on without (Mono) cannot be members.");
+            return -(int)Errno.ENOMEM;
         }
 
         int fd = -1;
@@ -72,7 +67,10 @@ internal sealed unsafe class MappingCalls
         {
             Placed++;
             long offset = (long)a[5];
-            return Place(hint & ~4095, (nint)length, where => MapAt((nint)where, length, prot, flags, fd, offset));
+            nint MapHere(long where) => _defaults.Apply(MapAt((nint)where, length, prot, flags, fd, offset), length);
+            long page = fd < 0 ? HugePages.BytesOf(flags) : 0;
+            nint r = Place(hint & ~4095, (nint)length, MapHere, page);
+            return r == -(int)Errno.EINVAL && fd >= 0 && (page = Sys.HugePageBytesOf(fd)) > 0 ? Place(0, (nint)length, MapHere, page) : r;
         }
         finally
         {
@@ -85,6 +83,18 @@ internal sealed unsafe class MappingCalls
 
     /// <summary>munmap(2).</summary>
     public nint? Unmap(nint address, nint length) => _space.Contains(address, length) ? null : -(int)Errno.EINVAL;
+
+    /// <summary>The other calls of a range or address: the kernel may do them in the slot.</summary>
+    /// <param name="number">Which.</param>
+    /// <param name="address">Where.</param>
+    /// <param name="length">Bytes.</param>
+    public nint? InSlot(long number, nint address, nint length) => _space.Contains(address, length) ? null : -(int)(number switch
+    {
+        SyscallNumber.Mbind => Errno.EFAULT,
+        SyscallNumber.SetMempolicyHomeNode => Errno.ENOENT,
+        SyscallNumber.Mlock or SyscallNumber.Mlock2 or SyscallNumber.Munlock => Errno.ENOMEM,
+        _ => Errno.EINVAL,
+    });
 
     /// <summary>mremap(2): <paramref name="a"/> are its five arguments.</summary>
     public nint? Remap(ulong* a)
@@ -151,15 +161,19 @@ internal sealed unsafe class MappingCalls
     }
 
     /// <summary>At the member's wish when there is room, else where the slot has some. Says once why there is none.</summary>
-    private nint Place(long hint, long length, Func<long, nint> map)
+    /// <param name="hint">Where it would like to lie; 0: anywhere.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="map">See <see cref="SlotSpace.Place"/>.</param>
+    /// <param name="pageBytes">Of huge pages; 0: ordinary ones.</param>
+    private nint Place(long hint, long length, Func<long, nint> map, long pageBytes = 0)
     {
         if (!_budget.Allows(_space.HasFewerMappingsThan))
         {
-            _notice = _budget.Shortage(() => _space.Usage().Mappings);
+            _notices.Add(_budget.Shortage(() => _space.Usage().Mappings));
             return -(int)Errno.ENOMEM;
         }
 
-        if (hint != 0 && _space.Contains(hint, length))
+        if (hint != 0 && pageBytes == 0 && _space.Contains(hint, length))
         {
             nint wished = map(hint);
             if (wished >= 0)
@@ -173,7 +187,7 @@ internal sealed unsafe class MappingCalls
             }
         }
 
-        nint r = _space.Place(length, map);
+        nint r = pageBytes == 0 ? _space.Place(length, map) : _space.Place(length, map, pageBytes);
         if (r == -(int)Errno.ENOMEM)
         {
             NoteShortage(length);
@@ -187,24 +201,18 @@ internal sealed unsafe class MappingCalls
         const long plausibleBytes = 1L << 46;                    // more than that nobody has anywhere
         if (!_space.IsFull)
         {
-            _notice = _budget.Shortage(() => _space.Usage().Mappings);
+            _notices.Add(_budget.Shortage(() => _space.Usage().Mappings));
         }
-        else if (!_toldFull && length is > 0 and < plausibleBytes)
+        else if (!_notices.HasTold(NoticeKind.SlotFull) && length is > 0 and < plausibleBytes)
         {
-            _toldFull = true;
             (int mappings, long bytes) = _space.Usage();
-            _notice = $"mmap of {length} bytes fails (ENOMEM): no room in its slot of {FamilyLayout.SlotBytes >> 30} GiB, where {mappings} mappings take {bytes >> 30} GiB. The slot's size is fixed; reserve less (for .NET: DOTNET_GCRegionRange, DOTNET_GCHeapHardLimit).";
+            _notices.Once(NoticeKind.SlotFull, $"mmap of {length} bytes fails (ENOMEM): no room in its slot of {FamilyLayout.SlotBytes >> 30} GiB, where {mappings} mappings take {bytes >> 30} GiB. The slot's size is fixed; reserve less (for .NET: DOTNET_GCRegionRange, DOTNET_GCHeapHardLimit).");
         }
     }
 
     private nint RefuseFixed(long address, long length)
     {
-        if (!_toldFixed)
-        {
-            _toldFixed = true;
-            _notice = $"mmap of {length} bytes at the fixed address 0x{address:x} fails (ENOMEM): it lies outside its slot, 0x{_space.Base:x} to 0x{_space.Base + FamilyLayout.SlotBytes:x}. Programs that need fixed addresses (AddressSanitizer, for example) cannot be members.";
-        }
-
+        _notices.Once(NoticeKind.FixedAddress, $"mmap of {length} bytes at the fixed address 0x{address:x} fails (ENOMEM): it lies outside its slot, 0x{_space.Base:x} to 0x{_space.Base + FamilyLayout.SlotBytes:x}. Programs that need fixed addresses (AddressSanitizer, for example) cannot be members.");
         return -(int)Errno.ENOMEM;
     }
 

@@ -8,8 +8,8 @@ namespace Rpal.Hosting.Broker;
 
 /// <summary>
 /// Answers the system calls of one member that only the host can get right in a shared address space: placement of its
-/// mappings, its own name for /proc/self/exe, its signal actions, and the calls to the host. Here is who asks and whose answer it gets; the
-/// answers are <see cref="MappingCalls"/>', <see cref="OwnExecutable"/>'s and <see cref="SignalActions"/>'. One thread per member.
+/// mappings, what concerns the whole address space, its own name for /proc/self/exe, its signal actions, and the calls to the host. Here is who asks and whose answer it gets; the
+/// answers are <see cref="MappingCalls"/>', <see cref="AddressSpaceSettings"/>', <see cref="Credentials"/>', <see cref="OwnExecutable"/>'s and <see cref="SignalActions"/>'. One thread per member.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -23,10 +23,17 @@ namespace Rpal.Hosting.Broker;
 /// </remarks>
 internal sealed unsafe class SyscallBroker
 {
+    /// <summary>SECCOMP_MODE_STRICT, of PR_SET_SECCOMP.</summary>
+    private const uint SeccompModeStrict = 1;
+
     private readonly int _listener, _pid;
     private readonly MappingCalls _mappings;
     private readonly OwnExecutable _executable;
     private readonly SignalActions _actions;
+    private readonly MappingDefaults _defaults;
+    private readonly AddressSpaceSettings _settings;
+    private readonly Credentials _credentials;
+    private readonly Notices _notices = new();
     private readonly Family _family;
     private readonly MemberBlock* _member;
     private readonly Action<string> _tell;
@@ -37,7 +44,10 @@ internal sealed unsafe class SyscallBroker
     {
         _listener = listener;
         _pid = pid;
-        _mappings = new MappingCalls(pid, pidfd, space, family.Mappings);
+        _defaults = new MappingDefaults(space);
+        _mappings = new MappingCalls(pid, pidfd, space, family.Mappings, _defaults, _notices);
+        _settings = new AddressSpaceSettings(_defaults, _notices);
+        _credentials = new Credentials(_notices);
         _executable = new OwnExecutable(pid, executable);
         _member = member;
         _family = family;
@@ -117,7 +127,8 @@ internal sealed unsafe class SyscallBroker
                 _ = Sys.Munmap((nint)response.Value, (nuint)notif.Data.Arguments[1]);     // interrupted: it will ask again
             }
 
-            if ((shortage ?? _mappings.TakeNotice()) is { } text)
+            _notices.Add(shortage);
+            while (_notices.Take() is { } text)
             {
                 _tell(text);                                     // now that the member has its answer: the operator's terminal may be slow
             }
@@ -153,6 +164,12 @@ internal sealed unsafe class SyscallBroker
         {
             int tid = (int)notif.Pid;
             bool isMember = tid == _pid || Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
+            if (IsOwnFilter(notif.Data.Number, a))
+            {
+                _settings.OwnFilter(strict: notif.Data.Number == SyscallNumber.Prctl || (uint)a[0] == SeccompOp.SetModeStrict);
+                return Continue(ref response);
+            }
+
             if (!isMember && (notif.Data.Number == SyscallNumber.RtSigaction || !AddressSpace.IsSharedBy(tid)))
             {
                 return Continue(ref response);                   // a child between fork and exec: its own signal actions, a copy of the memory
@@ -166,6 +183,31 @@ internal sealed unsafe class SyscallBroker
                     return _mappings.Unmap((nint)a[0], (nint)a[1]) ?? Continue(ref response);
                 case SyscallNumber.Mremap:
                     return _mappings.Remap(a) ?? Continue(ref response);
+                case SyscallNumber.Mlock or SyscallNumber.Mlock2 or SyscallNumber.Munlock or SyscallNumber.Mbind or SyscallNumber.SetMempolicyHomeNode or SyscallNumber.RemapFilePages:
+                    return _mappings.InSlot(notif.Data.Number, (nint)a[0], (nint)a[1]) ?? Continue(ref response);
+                case SyscallNumber.Shmdt:
+                    return _mappings.InSlot(SyscallNumber.Shmdt, (nint)a[0], 0) ?? Continue(ref response);
+                case SyscallNumber.Mlockall:
+                    return _defaults.LockAll((int)a[0]);
+                case SyscallNumber.Munlockall:
+                    return _defaults.UnlockAll();
+                case SyscallNumber.IoSetup:
+                    return _family.Aio.Create(_member->Index, (uint)a[0], (nint)a[1]);
+                case SyscallNumber.IoDestroy:
+                    _family.Aio.Leaving((nint)a[0]);
+                    return Continue(ref response);
+                case SyscallNumber.Prctl:
+                    return _settings.Prctl(a) ?? Continue(ref response);
+                case SyscallNumber.Mseal:
+                    return _settings.Seal();
+                case SyscallNumber.ModifyLdt:
+                    return _settings.LocalDescriptors();
+                case SyscallNumber.MapShadowStack or SyscallNumber.ArchPrctl:
+                    return _settings.ShadowStack();
+                case SyscallNumber.MigratePages:
+                    return _settings.Migrate((int)a[0]) ?? Continue(ref response);
+                case SyscallNumber.Setuid or SyscallNumber.Setgid or SyscallNumber.Setreuid or SyscallNumber.Setregid or SyscallNumber.Setresuid or SyscallNumber.Setresgid or SyscallNumber.Setfsuid or SyscallNumber.Setfsgid:
+                    return _credentials.Change(notif.Data.Number, a, tid) ?? Continue(ref response);
                 case SyscallNumber.Shmat:
                     return _mappings.AttachShared(a) ?? Continue(ref response);
                 case SyscallNumber.Readlink:
@@ -184,6 +226,9 @@ internal sealed unsafe class SyscallBroker
             }
         }
     }
+
+    /// <summary>A filter that a member cannot have; of its forked child too, which has inherited the member's.</summary>
+    private static bool IsOwnFilter(long number, ulong* a) => number == SyscallNumber.Seccomp || (number == SyscallNumber.Prctl && (int)a[0] == PrctlOp.SetSeccomp && (uint)a[1] == SeccompModeStrict);
 
     private static nint Continue(ref SeccompNotifResponse response)
     {

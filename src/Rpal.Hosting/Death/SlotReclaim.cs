@@ -14,9 +14,10 @@ namespace Rpal.Hosting.Death;
 /// a thread copies from or to it                                        (it says so before it looks whether the member runs: SYNC copying)
 /// a process that shares the address space, not yet exec'd (vfork)      (its stack lies in the slot)
 /// </code>
-/// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied.
+/// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that cannot be
+/// emptied is left out: nobody gets it any more.
 /// </remarks>
-internal sealed unsafe class SlotReclaim(Family family, int index, DeathReport? report = null)
+internal sealed unsafe class SlotReclaim(Family family, int index, Action<string> notice, DeathReport? report = null)
 {
     private const int FirstWaitMs = 1, LongestWaitMs = 250;
 
@@ -37,10 +38,42 @@ internal sealed unsafe class SlotReclaim(Family family, int index, DeathReport? 
             _ = report?.Look();
         }
 
-        _ = Sys.Munmap((nint)FamilyLayout.Slot(index), unchecked((nuint)FamilyLayout.SlotBytes));
+        family.Aio.DestroyOf(index);                              // once more: an orphan may have made one
+        bool isEmpty = Unmap(out string left);
         _ = Sys.Mprotect((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);     // the guard pages split it
         _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
-        family.Slots.Return(index);
+        if (isEmpty)
+        {
+            family.Slots.Return(index);
+        }
+        else
+        {
+            notice($"its slot, 0x{FamilyLayout.Slot(index):x}, cannot be emptied ({left}): that stays until the family ends, and the slot is not used again. {family.Slots.LeaveOut()} slots of {FamilyLayout.MemberCapacity} are left.");
+        }
+    }
+
+    /// <summary>The kernel unmaps all of a range or nothing: a sealed page keeps the rest.</summary>
+    private bool Unmap(out string left)
+    {
+        long start = FamilyLayout.Slot(index), end = start + FamilyLayout.SlotBytes;
+        left = "";
+        int r = Sys.Munmap((nint)start, unchecked((nuint)FamilyLayout.SlotBytes));
+        if (r == 0)
+        {
+            return true;
+        }
+
+        List<(long Start, long End)> mappings = [];
+        _ = AddressMap.Read(start, end, mappings);
+        foreach ((long from, long to) in mappings)
+        {
+            _ = Sys.Munmap((nint)from, (nuint)(to - from));
+        }
+
+        mappings.Clear();
+        _ = AddressMap.Read(start, end, mappings);
+        left = $"{ErrnoText.Describe(r)}; {mappings.Sum(static m => m.End - m.Start) >> 10} KiB in {mappings.Count} mappings";
+        return mappings.Count == 0;
     }
 
     /// <summary>Such a process is about to exec, or it stands on memory that is nobody's: after a while it is killed, or it would keep every slot.</summary>

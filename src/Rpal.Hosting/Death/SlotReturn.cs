@@ -7,18 +7,18 @@ internal static class SlotReturn
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(250);
 
     /// <summary>On the calling thread, for as long as it takes.</summary>
-    public static void Await(Family family, int index, DeathReport report)
+    public static void Await(Family family, int index, Action<string> notice, DeathReport report)
     {
-        while (!Try(family, index, report))
+        while (!Try(family, index, notice, report))
         {
             Thread.Sleep(s_pause);                               // until descriptors or memory are free again: nobody tells
         }
     }
 
     /// <summary>Of a member that never ran, or hardly, so that nothing pins its slot for long: now, or without a thread that waits.</summary>
-    public static Task AwaitAsync(Family family, int index, DeathReport? report = null)
+    public static Task AwaitAsync(Family family, int index, Action<string> notice, DeathReport? report = null)
     {
-        return Try(family, index, report) ? Task.CompletedTask : Later();
+        return Try(family, index, notice, report) ? Task.CompletedTask : Later();
 
         async Task Later()
         {
@@ -26,15 +26,15 @@ internal static class SlotReturn
             {
                 await Task.Delay(s_pause).ConfigureAwait(false);
             }
-            while (!Try(family, index, report));
+            while (!Try(family, index, notice, report));
         }
     }
 
-    private static bool Try(Family family, int index, DeathReport? report)
+    private static bool Try(Family family, int index, Action<string> notice, DeathReport? report)
     {
         try
         {
-            new SlotReclaim(family, index, report).Run();
+            new SlotReclaim(family, index, notice, report).Run();
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)

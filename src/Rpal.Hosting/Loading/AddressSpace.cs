@@ -3,7 +3,7 @@ using Rpal.Linux;
 
 namespace Rpal.Hosting.Loading;
 
-/// <summary>Who is in this address space.</summary>
+/// <summary>Who is in this address space, and whether it is dumpable.</summary>
 internal static unsafe class AddressSpace
 {
     private static readonly Lock s_lock = new();
@@ -17,6 +17,18 @@ internal static unsafe class AddressSpace
             long seen = 0;
             *s_question += 1;
             return Sys.ProcessVmReadv(pid, (nint)s_question, &seen, sizeof(long)) == sizeof(long) && seen == *s_question;
+        }
+    }
+
+    /// <summary>
+    /// Makes this address space dumpable, before there is a member. A host whose program has capabilities or cannot be read starts without, and the kernel refuses it its
+    /// members' descriptors then. Nobody clears it later: members are refused what would, see <see cref="Broker.Credentials"/>.
+    /// </summary>
+    public static void MakeDumpable()
+    {
+        if (!HostCapabilities.MayTrace)
+        {
+            _ = Sys.Prctl(PrctlOp.SetDumpable, 1, 0, 0, 0);
         }
     }
 

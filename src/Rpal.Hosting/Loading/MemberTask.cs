@@ -35,7 +35,7 @@ internal static unsafe class MemberTask
             steps.Add("process group", SyscallNumber.Setpgid);
             steps.Add("parent death signal", SyscallNumber.Prctl, PrctlOp.SetParentDeathSignal, parentDeathSignal);
             steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
-            steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !MayFilter(), skip: MayFilter());
+            steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !HostCapabilities.MayFilter, skip: HostCapabilities.MayFilter);
             int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);
             steps.AddOwnDescriptors();
             steps.Add("standard input", SyscallNumber.Dup2, stdin, 0);
@@ -85,7 +85,7 @@ internal static unsafe class MemberTask
             }
 
             throw new MemberStartException(125, block->Word == SpawnBlock.Failed
-                ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}."
+                ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}.{Nested(block->FailedStep == seccomp ? listener : 0)}"
                 : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (and was ended: {MemberExit.Of(info)}).");
         }
     }
@@ -135,14 +135,9 @@ internal static unsafe class MemberTask
         return word == SpawnBlock.Started;
     }
 
+    private static string Nested(int filterResult) => filterResult != -(int)Errno.EBUSY ? ""
+        : " Something above this process supervises its system calls already, and the kernel allows one: a member of a family, or its child, cannot host another family.";
+
     private static uint ListenerFlags() =>
         SeccompFlags.NewListener | (KernelVersion.Current >= new Version(5, 19) ? SeccompFlags.WaitKillableRecv : 0);
-
-    /// <summary>With CAP_SYS_ADMIN a filter needs no no_new_privs, and members can still start setuid programs.</summary>
-    private static bool MayFilter()
-    {
-        const int capSysAdmin = 21;
-        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal));
-        return line is not null && (Convert.ToUInt64(line[7..].Trim(), 16) >> capSysAdmin & 1) != 0;
-    }
 }

@@ -75,14 +75,13 @@ internal sealed class SlotSpace
     /// <summary>The kernel is asked only when what was placed since could make so many.</summary>
     public bool HasFewerMappingsThan(int count) => _taken.Count + _placedSince < count || Usage().Mappings < count;
 
-    /// <exception cref="MemberStartException">Something lies in the slot already.</exception>
-    public void RequireEmpty(string member)
+    /// <summary>What lies in the slot, one line of the kernel's map; null: nothing.</summary>
+    public string? Occupant()
     {
-        _ = AddressMap.Read(Base, _end, _taken);
-        if (_taken.Count > 0 && AddressMap.Line(Base, _end) is { } line)
-        {
-            throw new MemberStartException(125, $"{member}: its slot, 0x{Base:x} to 0x{_end:x}, is not empty: something in the host has mapped memory there ({string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))}).");
-        }
+        _taken.Clear();
+        _ = _read(Base, _end, _taken);
+        return _taken.Count == 0 ? null
+            : string.Join(' ', (AddressMap.Line(Base, _end) ?? "gone meanwhile").Split(' ', StringSplitOptions.RemoveEmptyEntries));
     }
 
     public bool Contains(long address, long length) => address >= Base && length >= 0 && address <= _end - length;
@@ -91,8 +90,11 @@ internal sealed class SlotSpace
     public void Took(long address, long length) => _gaps.Take(address, address + RoundUp(length, PageBytes));
 
     /// <summary>Maps with <paramref name="map"/> at an address of this slot: it gets a candidate and must not replace anything.</summary>
+    /// <param name="length">Bytes.</param>
+    /// <param name="map">Maps that many at the address it gets.</param>
+    /// <param name="pageBytes">What address and length are rounded up to: larger for huge pages.</param>
     /// <returns>What <paramref name="map"/> returned: the address or -errno; -ENOMEM when the slot is full.</returns>
-    public nint Place(long length, Func<long, nint> map)
+    public nint Place(long length, Func<long, nint> map, long pageBytes = PageBytes)
     {
         IsFull = false;
         if (length == 0)
@@ -106,8 +108,8 @@ internal sealed class SlotSpace
             return -(int)Errno.ENOMEM;
         }
 
-        long size = RoundUp(length, PageBytes);
-        long align = size >= HugePageBytes ? HugePageBytes : PageBytes;
+        long size = RoundUp(length, pageBytes);
+        long align = Math.Max(pageBytes, size >= HugePageBytes ? HugePageBytes : PageBytes);
         bool fresh = _placedSince >= _refreshAt;
         if (fresh)
         {

@@ -6,6 +6,7 @@ namespace Rpal.Hosting.Loading;
 internal sealed class SlotTable
 {
     private readonly Queue<int> _free = new(Enumerable.Range(0, FamilyLayout.MemberCapacity));
+    private int _leftOut;
 
     /// <summary>Slots that are free now.</summary>
     public int Free
@@ -26,7 +27,17 @@ internal sealed class SlotTable
         lock (_free)
         {
             return _free.TryDequeue(out int slot) ? slot : throw new MemberStartException(125,
-                $"{member}: all {FamilyLayout.MemberCapacity} slots (MemberCapacity) are in use, by members or by calls that ended members left behind. Run fewer members in one family.");
+                $"{member}: all {FamilyLayout.MemberCapacity} slots (MemberCapacity) are in use, by members or by calls that ended members left behind{(_leftOut == 0 ? "" : $", or left out because something lies in them that is nobody's ({_leftOut})")}. Run fewer members in one family.");
+        }
+    }
+
+    /// <summary>Never gives a slot back that was taken: something lies in it that cannot be unmapped.</summary>
+    /// <returns>How many can still be used.</returns>
+    public int LeaveOut()
+    {
+        lock (_free)
+        {
+            return FamilyLayout.MemberCapacity - ++_leftOut;
         }
     }
 

@@ -12,7 +12,7 @@ public sealed class SlotFilterTests
     private const long GiB = 1L << 30, Code = 0x1234;
 
     private static readonly long s_base = FamilyLayout.Slot(Slot), s_end = s_base + FamilyLayout.SlotBytes;
-    private static readonly SockFilter[] s_filter = SlotFilter.Build(Slot);
+    private static readonly SockFilter[] s_filter = SlotFilter.Build(Slot, keepsIdentity: false), s_keepsIdentity = SlotFilter.Build(Slot, keepsIdentity: true);
 
     public static TheoryData<string, long, long, uint> Ranges() => new()
     {
@@ -50,7 +50,12 @@ public sealed class SlotFilterTests
     [InlineData(SyscallNumber.Readlink, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Readlinkat, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Brk, SeccompReturn.Errno)]
+    [InlineData(SyscallNumber.Mseal, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.IoSetup, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Mlockall, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Setuid, SeccompReturn.Allow)]
     [InlineData(SyscallNumber.Mprotect, SeccompReturn.Allow)]
+    [InlineData(SyscallNumber.Madvise, SeccompReturn.Allow)]
     [InlineData(SyscallNumber.Getpid, SeccompReturn.Allow)]
     [InlineData(SyscallNumber.Futex, SeccompReturn.Allow)]
     public void What_the_host_answers_it_answers_for_code_in_any_slot_only(long number, uint expected)
@@ -62,6 +67,29 @@ public sealed class SlotFilterTests
     }
 
     [Theory]
+    [InlineData(SyscallNumber.Prctl, PrctlOp.SetDumpable, 0, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Prctl, PrctlOp.SetMdwe, 0, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Prctl, PrctlOp.SetName, 0, SeccompReturn.Allow)]
+    [InlineData(SyscallNumber.ArchPrctl, ArchPrctlOp.EnableShadowStack, 0, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.ArchPrctl, 0x1002, 0, SeccompReturn.Allow)]
+    [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeStrict, 0, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeFilter, SeccompFlags.NewListener | SeccompFlags.Log, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeFilter, SeccompFlags.Log, SeccompReturn.Allow)]
+    public void Options_that_concern_the_family_are_the_hosts_for_code_in_a_slot(long number, long first, long second, uint expected)
+    {
+        Assert.Equal(expected, Run(number, s_base + Code, first, second));
+        Assert.Equal(SeccompReturn.Allow, Run(number, 0x5555_5555_0000, first, second));
+    }
+
+    [Fact]
+    public void Changes_of_the_user_are_the_hosts_where_it_may_not_trace()
+    {
+        Assert.Equal(SeccompReturn.UserNotif, Run(SyscallNumber.Setresgid, s_base + Code, filter: s_keepsIdentity));
+        Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Setresgid, 0x5555_5555_0000, filter: s_keepsIdentity));
+        Assert.Equal(SeccompReturn.UserNotif, Run(SyscallNumber.Mmap, s_base + Code, filter: s_keepsIdentity));
+    }
+
+    [Theory]
     [InlineData(FamilyLayout.CodeBase)]
     [InlineData(FamilyLayout.SlotBase)]
     public void A_call_to_the_host_reaches_it_from_anywhere(long ip) => Assert.Equal(SeccompReturn.UserNotif, Run(SyscallNumber.RtSigaction, ip, (long)HostCall.Attach));
@@ -69,13 +97,13 @@ public sealed class SlotFilterTests
     [Fact]
     public void Other_architectures_are_left_alone() => Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Mmap, s_base, 0, 4096, 0, 0, architecture: 0x4000_0003));
 
-    private static uint Run(long number, long ip, long a = 0, long b = 0, long c = 0, long d = 0, uint architecture = AuditArch.X86_64)
+    private static uint Run(long number, long ip, long a = 0, long b = 0, long c = 0, long d = 0, uint architecture = AuditArch.X86_64, SockFilter[]? filter = null)
     {
         uint[] words = [(uint)number, architecture, .. new[] { ip, a, b, c, d, 0, 0 }.SelectMany(v => new[] { (uint)v, (uint)(v >> 32) })];
         uint accumulator = 0;
         for (int pc = 0; ; pc++)
         {
-            SockFilter f = s_filter[pc];
+            SockFilter f = (filter ?? s_filter)[pc];
             bool? jump = f.Code switch
             {
                 BpfCode.JumpIfEqual => accumulator == f.K,

@@ -1,0 +1,90 @@
+using Rpal.Hosting.Loading;
+using Rpal.Linux;
+
+namespace Rpal.Hosting.Broker;
+
+/// <summary>
+/// The calls of one member that set something for its whole address space, which is the family's: some are done to the member's own mappings instead,
+/// others refused with the error of a kernel that does not have them. docs/address-space.md has them all.
+/// </summary>
+/// <remarks>Every call returns what the member is to see, 0 or more or -errno, or null: the kernel may do it. Used by the member's broker thread only.</remarks>
+internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Notices notices)
+{
+    private const int FutexHashSetSlots = 1;
+
+    private bool _notDumpable;
+
+    /// <summary>prctl(2): <paramref name="a"/> are its five arguments.</summary>
+    public nint? Prctl(ulong* a) => (int)a[0] switch
+    {
+        PrctlOp.GetDumpable => _notDumpable ? 0 : null,
+        PrctlOp.SetDumpable => SetDumpable(a[1]),
+        PrctlOp.GetThpDisable => (a[1] | a[2] | a[3] | a[4]) != 0 ? null : defaults.AvoidsHugePages ? 1 : 0,
+        PrctlOp.SetThpDisable => (a[2] | a[3] | a[4]) != 0 ? -(int)Errno.EINVAL : defaults.AvoidHugePages(a[1] != 0),
+        PrctlOp.SetMm => Refuse(Errno.EPERM, "PR_SET_MM", "the kernel's notes on a program (its title among them) exist once"),
+        PrctlOp.SetMdwe => Refuse(Errno.EINVAL, "PR_SET_MDWE", "it would deny executable memory to all members, for ever"),
+        PrctlOp.SetMemoryMerge => Refuse(Errno.EINVAL, "PR_SET_MEMORY_MERGE", "it would have all members' memory merged; use madvise(MADV_MERGEABLE)"),
+        PrctlOp.FutexHash => a[1] != FutexHashSetSlots ? null : Refuse(Errno.EINVAL, "PR_FUTEX_HASH", "all members' locks use it"),
+        _ => null,
+    };
+
+    /// <summary>mseal(2). A sealed page could never be unmapped, and its slot never be used again.</summary>
+    public nint Seal()
+    {
+        notices.Once(NoticeKind.Seal, "mseal is refused (ENOSYS, as by Linux before 6.10): its slot could not be emptied when it ends.");
+        return -(int)Errno.ENOSYS;
+    }
+
+    /// <summary>modify_ldt(2).</summary>
+    public nint LocalDescriptors()
+    {
+        notices.Once(NoticeKind.LocalDescriptors, "modify_ldt is refused (ENOSYS): the family has one local descriptor table for all members.");
+        return -(int)Errno.ENOSYS;
+    }
+
+    /// <summary>map_shadow_stack(2), ARCH_SHSTK_ENABLE. Calls switch stacks without the processor's knowledge.</summary>
+    public nint ShadowStack()
+    {
+        notices.Once(NoticeKind.ShadowStack, "shadow stacks are refused (EOPNOTSUPP): calls between members switch stacks.");
+        return -(int)Errno.EOPNOTSUPP;
+    }
+
+    /// <summary>migrate_pages(2).</summary>
+    public nint? Migrate(int pid)
+    {
+        if (pid != 0 && !AddressSpace.IsSharedBy(pid))
+        {
+            return null;
+        }
+
+        notices.Once(NoticeKind.MigratesAll, "migrate_pages is refused (EPERM): it would move all members' memory. Use move_pages or mbind.");
+        return -(int)Errno.EPERM;
+    }
+
+    /// <summary>seccomp(2) and PR_SET_SECCOMP, of a member or of its child: the kernel refuses it because of the member's own filter. Here it is only said.</summary>
+    public void OwnFilter(bool strict) => notices.Once(NoticeKind.OwnFilter, strict
+        ? "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible."
+        : "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. So a member can neither host a family nor supervise system calls.");
+
+    private nint? SetDumpable(ulong dumpable)
+    {
+        if (dumpable > 1)
+        {
+            return -(int)Errno.EINVAL;
+        }
+
+        _notDumpable = dumpable == 0;
+        if (_notDumpable)
+        {
+            notices.Once(NoticeKind.NotDumpable, "asks not to be dumpable (PR_SET_DUMPABLE 0): that would hold for all members, and stays without effect. Debuggers and core dumps can see its memory; set RLIMIT_CORE to 0 where that matters.");
+        }
+
+        return 0;
+    }
+
+    private nint Refuse(Errno error, string option, string why)
+    {
+        notices.Once(NoticeKind.AddressSpaceSetting, $"prctl({option}) is refused ({error}): {why}.");
+        return -(int)error;
+    }
+}

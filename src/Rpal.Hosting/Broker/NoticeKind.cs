@@ -1,0 +1,38 @@
+namespace Rpal.Hosting.Broker;
+
+/// <summary>What an operator is told once about a member.</summary>
+internal enum NoticeKind
+{
+    /// <summary>The slot has no room.</summary>
+    SlotFull,
+
+    /// <summary>A fixed address lies outside the slot.</summary>
+    FixedAddress,
+
+    /// <summary>MAP_32BIT.</summary>
+    Low32Bit,
+
+    /// <summary>mseal(2).</summary>
+    Seal,
+
+    /// <summary>PR_SET_DUMPABLE 0.</summary>
+    NotDumpable,
+
+    /// <summary>setuid(2) and the like.</summary>
+    ChangesIds,
+
+    /// <summary>A seccomp mode or listener that a member cannot have.</summary>
+    OwnFilter,
+
+    /// <summary>A setting of the whole address space that is refused.</summary>
+    AddressSpaceSetting,
+
+    /// <summary>Shadow stacks.</summary>
+    ShadowStack,
+
+    /// <summary>modify_ldt(2).</summary>
+    LocalDescriptors,
+
+    /// <summary>migrate_pages(2).</summary>
+    MigratesAll,
+}
