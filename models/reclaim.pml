@@ -18,12 +18,14 @@
  * Invariants
  *   mapped            a handler runs, and reads its request, only in mapped memory of its own life            in_slot()
  *   registration      a call is executed only by the registration it was made for                             Sender
+ *   stack             a kernel thread stands only on mapped memory, also after it has stored Dead             standing, Host
  *   block             nobody reads a cleared block as if it were the old one                                  Sender: service
  *   answers           an answer completes only the call that it is for                                        answer_reply
  *   rest              the new receiver parks, and stays parked until somebody needs it; everybody ends        Home, end states
  *
  * Known-bad: CALLEE  BAD_NO_WAIT             reclaim while the receiver is Foreign (as when the chase gives up)
  *                    BAD_NO_REGISTRATION     a claim does not compare the registration
+ *                    BAD_NO_STANDING_WAIT    reclaim does not wait for threads whose block says that they are in a context of the area
  *                    BAD_SERVICE_AFTER_READY the answer reads the receiver's Service after it stored Ready (waiters' flag)
  *                    BAD_PARK_LEAVES         a wake-up with nothing to resume ends the wait: the lazy switch's xchg of Wake may
  *                                            come after Own was seen and the index used again
@@ -52,7 +54,7 @@ inline in_slot(whose) { assert(mapped && life == whose) }
 #ifdef CALLEE
 byte state, wake, registration, service;   /* the receiver block */
 bit  frame;
-byte calls;
+byte calls, standing;                      /* threads whose block says that they are in the receiver's context */
 
 proctype Sender() {
     byte entered;                          /* the life whose context was entered */
@@ -71,10 +73,11 @@ next_call:
        goto end_sender
     fi;
 #endif
-    atomic { entered = life; assert(registration == 1) };
+    atomic { entered = life; standing++; assert(registration == 1) };
     in_slot(entered);                           /* handler */
     if
-    :: 
+    ::
+       standing--;
 #ifndef BAD_SERVICE_AFTER_READY
        assert(service != 0);               /* exit: Service is read, then Ready is the last access to the block */
        state = READY
@@ -86,9 +89,11 @@ next_call:
        in_slot(entered);
        frame = 1;                          /* lazy_switch */
        if                                  /* Pending and its reply: receiver.pml */
-       :: atomic { !gone -> state = OWN };
+       :: atomic { !gone -> standing--; state = OWN };
           wake = NOW                       /* the last access to the block; the death may be told and all of it over by now */
-       :: gone -> state = DEAD
+       :: gone -> state = DEAD;
+          in_slot(entered);                /* wherever it stands yet */
+          standing--
        fi
     fi;
     if
@@ -132,6 +137,9 @@ active proctype Host() {
     :: state == FOREIGN -> break
 #endif
     od;
+#ifndef BAD_NO_STANDING_WAIT
+    standing == 0;
+#endif
     mapped = 0;
     atomic { state = INIT; registration = 0; service = 0; wake = IDLE; frame = 0 };
     atomic { life = 2; mapped = 1; gone = 0 };

@@ -11,9 +11,12 @@ namespace Rpal.Hosting.Death;
 /// a sender's kernel thread still executes one of its contexts          (the death report chases it, for as long as it takes)
 /// a receiver of another member works on a call that came from it       (request and answer lie in the slot)
 /// a receiver writes its reply into one of its thread blocks
+/// a kernel thread of a member that runs stands on one of its stacks    (its block says whose context it is in, also when that receiver is Dead already)
 /// a thread copies from or to it                                        (it says so before it looks whether the member runs: SYNC copying)
 /// a process that shares the address space, not yet exec'd (vfork)      (its stack lies in the slot)
 /// </code>
+/// What if a number comes back? A slot's does not while this runs: it is given back last. A copier names the member's start, which never comes
+/// again. The numbers of processes do: each is looked at again behind a descriptor before it is killed. Thread numbers are not used here.
 /// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that cannot be
 /// emptied is left out: nobody gets it any more.
 /// </remarks>
@@ -82,7 +85,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
         IReadOnlyList<int> orphans = AddressSpace.Orphans(Living());
         foreach (int pid in waited > OrphanPatienceMs ? orphans : [])
         {
-            _ = Sys.Kill(pid, Signal.SIGKILL);
+            _ = AddressSpace.KillOrphan(pid, Living());
         }
 
         return orphans.Count > 0;
@@ -109,7 +112,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
                 }
             }
 
-            if (runs && CopiesFromOrTo(m))
+            if (runs && HasThreadIn(m, MemberBlock.At(m)->State == MemberState.Running))
             {
                 return true;
             }
@@ -118,10 +121,12 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
         return false;
     }
 
-    private bool CopiesFromOrTo(int member)
+    /// <param name="member">Whose threads.</param>
+    /// <param name="lives">Whether its kernel threads exist: what a dead one's blocks say of where they stood is old.</param>
+    private bool HasThreadIn(int member, bool lives)
     {
         ulong generation = MemberBlock.At(index)->Generation;
-        for (int t = 0; generation != 0 && t < FamilyLayout.ThreadCapacity; t++)
+        for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
         {
             ThreadBlock* thread = MemberBlock.Thread(member, t);
             if (Volatile.Read(ref thread->Tid) == 0)
@@ -129,7 +134,8 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
                 break;                                           // blocks are handed out from the first on
             }
 
-            if (Volatile.Read(ref thread->Copying) == generation)
+            bool copies = generation != 0 && Volatile.Read(ref thread->Copying) == generation;
+            if (copies || (lives && (IsOurs(Volatile.Read(ref *(nint*)&thread->Current)) || IsOurs(Volatile.Read(ref *(nint*)&thread->Parked)))))
             {
                 return true;
             }

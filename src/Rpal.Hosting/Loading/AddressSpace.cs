@@ -48,6 +48,26 @@ internal static unsafe class AddressSpace
         return orphans;
     }
 
+    /// <summary>
+    /// Kills an orphan. Its number may be another process's by now, or a new member's: a descriptor holds on to one process, and that one is looked at again.
+    /// </summary>
+    /// <param name="pid">Was an orphan a moment ago.</param>
+    /// <param name="parents">As for <see cref="Orphans"/>, read after it.</param>
+    /// <returns>Whether it was killed; false too when the host has no descriptor free: it is found again.</returns>
+    public static bool KillOrphan(int pid, IReadOnlySet<int> parents)
+    {
+        int pidfd = Sys.PidfdOpen(pid, 0);
+        if (pidfd < 0)
+        {
+            return false;
+        }
+
+        bool isOrphan = !parents.Contains(pid) && IsSharedBy(pid) && !parents.Contains(ParentOf(pid));
+        bool killed = isOrphan && Sys.PidfdSendSignal(pidfd, Signal.SIGKILL) == 0;
+        _ = Sys.Close(pidfd);
+        return killed;
+    }
+
     /// <returns>0 when the process is gone.</returns>
     private static int ParentOf(int pid)
     {
