@@ -26,6 +26,8 @@ public readonly record struct MemberExit(int ExitCode, int Signal)
 }
 
 /// <summary>One running member, as the host sees it.</summary>
+/// <remarks>Comes back: its PID once it is reaped, its slot once that is given back. Signals go through the pidfd, and to its group while it is not reaped; later
+/// members in the slot have another <see cref="Generation"/>.</remarks>
 internal sealed unsafe class Member
 {
     private readonly TaskCompletionSource<MemberExit> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -15,7 +15,7 @@ namespace Rpal.Hosting.Death;
 /// a thread copies from or to it                                        (it says so before it looks whether the member runs: SYNC copying)
 /// a process that shares the address space, not yet exec'd (vfork)      (its stack lies in the slot)
 /// </code>
-/// What if a number comes back? A slot's does not while this runs: it is given back last. A copier names the member's start, which never comes
+/// Comes back? A slot's does not while this runs: it is given back last. A copier names the member's start, which never comes
 /// again. The numbers of processes do: each is looked at again behind a descriptor before it is killed. Thread numbers are not used here.
 /// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that cannot be
 /// emptied is left out: nobody gets it any more.

@@ -4,6 +4,7 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Loading;
 
 /// <summary>Who is in this address space, and whether it is dumpable.</summary>
+/// <remarks>Comes back: a PID, between the look at a process and its kill. So it is looked at again behind a pidfd.</remarks>
 internal static unsafe class AddressSpace
 {
     private static readonly Lock s_lock = new();
