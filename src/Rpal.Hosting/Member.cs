@@ -269,7 +269,6 @@ internal sealed unsafe class Member
         }
 
         TaskSteps.Forget(Pid);
-        _family.Aio.DestroyOf(Index);                             // before anybody starts it again: its requests may still be writing
         foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
@@ -281,6 +280,7 @@ internal sealed unsafe class Member
         }
 
         report.Run();
+        _family.Aio.DestroyOf(Index);                             // callers know; before anybody starts it again: its requests may still be writing
         lock (_pidfdLock)
         {
             _pidfdClosed = true;

@@ -9,7 +9,7 @@ public sealed class AddressSpaceTests : IDisposable
 
     [NeedsGccTheory]
     [InlineData("settings", "prctl(PR_SET_MDWE) is refused (EINVAL)")]
-    [InlineData("tables", "modify_ldt is refused (ENOSYS)", "shadow stacks are refused (EOPNOTSUPP)", "migrate_pages is refused (EPERM)")]
+    [InlineData("tables", "modify_ldt is refused (ENOSYS)", "shadow stacks are refused (EOPNOTSUPP)", "mmap with MAP_32BIT fails (ENOMEM)", "migrate_pages is refused (EPERM)")]
     [InlineData("seals", "mseal is refused (ENOSYS")]
     [InlineData("own-filter", "seccomp's strict mode fails (EINVAL)")]
     [InlineData("ranges")]

@@ -69,7 +69,11 @@ static void seal_own(void)
 
 static void seals(void)
 {
+    int status;
     char *p = anonymous(4096);
+    pid_t sharer = vfork();                                                  // it shares the memory, so it is treated as the member
+    if (sharer == 0) _exit(syscall(MSEAL, p, 4096, 0) == -1 && errno == ENOSYS ? 0 : 1);
+    CHECK(waitpid(sharer, &status, 0) == sharer && status == 0);
     SAYS(ENOSYS, syscall(MSEAL, p, 4096, 0));
     SAYS(ENOSYS, syscall(MSEAL, p, 4096, 0));
     CHECK(munmap(p, 4096) == 0 && forked(seal_own) == 0);
@@ -93,6 +97,7 @@ static void tables(void)
     SAYS(EOPNOTSUPP, syscall(MAP_SHADOW_STACK, 0, 4096, 0));
     SAYS(EOPNOTSUPP, syscall(SYS_arch_prctl, SHSTK_ENABLE, 1));
     unsigned long nodes = 1;
+    CHECK(mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0) == MAP_FAILED && errno == ENOMEM);
     SAYS(EPERM, syscall(SYS_migrate_pages, 0, 8, &nodes, &nodes));
     SAYS(EPERM, syscall(SYS_migrate_pages, getppid(), 8, &nodes, &nodes));
 }
