@@ -104,7 +104,7 @@ public sealed class RpalConnection
         {
             if (!OwnMemory.Holds(q, a))
             {
-                return CallWithCopies(method, request, ref answer, deadline, default);
+                return CallWithCopies(method, in request, ref answer, deadline, default);
             }
 
             CallFrame frame;
@@ -138,7 +138,7 @@ public sealed class RpalConnection
         {
             return OwnMemory.Holds(q, a)
                 ? Call(method, (byte*)q, sizeof(TRequest), (byte*)a, sizeof(TAnswer), out _, deadline, cancellationToken)
-                : CallWithCopies(method, request, ref answer, deadline, cancellationToken);
+                : CallWithCopies(method, in request, ref answer, deadline, cancellationToken);
         }
     }
 
@@ -162,7 +162,7 @@ public sealed class RpalConnection
         {
             return OwnMemory.Holds(q, request.Length) && OwnMemory.Holds(a, answer.Length)
                 ? Call(method, q, request.Length, a, answer.Length, out answerLengthBytes, deadline, cancellationToken)
-                : CallWithCopies(method, request, answer, out answerLengthBytes, deadline, cancellationToken);
+                : CallWithCopies(method, request, answer, isValue: false, out answerLengthBytes, deadline, cancellationToken);
         }
     }
 
@@ -219,32 +219,31 @@ public sealed class RpalConnection
 
     /// <summary>A handler hands on what it was lent: the next process gets copies, which live as long as this one (<see cref="OwnMemory"/>).</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private unsafe CallStatus CallWithCopies<TRequest, TAnswer>(int method, TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
+    private CallStatus CallWithCopies<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
         where TRequest : unmanaged
-        where TAnswer : unmanaged
-    {
-        TAnswer own = answer;                                    // the handler may leave it as it is
-        CallStatus status = Call(method, (byte*)&request, sizeof(TRequest), (byte*)&own, sizeof(TAnswer), out _, deadline, cancellationToken);
-        if (status == CallStatus.Answered)
-        {
-            answer = own;
-        }
+        where TAnswer : unmanaged =>
+        CallWithCopies(
+            method, MemoryMarshal.AsBytes(new ReadOnlySpan<TRequest>(in request)), MemoryMarshal.AsBytes(new Span<TAnswer>(ref answer)), isValue: true, out _, deadline, cancellationToken);
 
-        return status;
-    }
-
+    // A value as answer goes there and back whole, because the handler may leave it as it is.
     private unsafe CallStatus CallWithCopies(
-        int method, ReadOnlySpan<byte> request, Span<byte> answer, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
+        int method, ReadOnlySpan<byte> request, Span<byte> answer, bool isValue, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
     {
         byte[] ownRequest = ArrayPool<byte>.Shared.Rent(request.Length), ownAnswer = ArrayPool<byte>.Shared.Rent(answer.Length);
         try
         {
             request.CopyTo(ownRequest);
+            if (isValue)
+            {
+                answer.CopyTo(ownAnswer);
+            }
+
             fixed (byte* q = ownRequest)
             fixed (byte* a = ownAnswer)
             {
                 CallStatus status = Call(method, q, request.Length, a, answer.Length, out answerLengthBytes, deadline, cancellationToken);
-                ownAnswer.AsSpan(0, answerLengthBytes).CopyTo(answer);
+                int copied = status != CallStatus.Answered ? 0 : isValue ? answer.Length : answerLengthBytes;
+                ownAnswer.AsSpan(0, copied).CopyTo(answer);
                 return status;
             }
         }

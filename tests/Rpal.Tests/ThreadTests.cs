@@ -22,6 +22,17 @@ public sealed class ThreadTests
     public void A_thread_whose_GS_a_library_has_taken_is_refused_and_goes_on_later() => FamilyRun.CallerSucceeds("gs-is-taken");
 
     [Fact]
+    public void A_service_whose_library_takes_GS_in_a_handler_ends_itself_and_the_host_says_why()
+    {
+        using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "gs-is-taken-in-a-handler"));
+        run.WaitForLine("work", "some library sets GS");
+        run.WaitForExit("work");
+    }
+
+    [Fact]
+    public void A_call_takes_no_stack_for_its_request() => FamilyRun.CallerSucceeds("big-request");
+
+    [Fact]
     public void Services_are_registered_and_closed_hundreds_of_times() => FamilyRun.Succeeds(MemberSpec.Scenario("member", "services-come-and-go"));
 
     [Fact]

@@ -18,6 +18,12 @@ internal static class Calls
         return answer;
     }
 
+    public static CallStatus TryDo(this RpalConnection connection, Deed deed)
+    {
+        long answer = 0;
+        return connection.Call(Methods.Do, new Order(deed, 0), ref answer, Soon);
+    }
+
     public static long Add(this RpalConnection connection, long first, long second)
     {
         long answer = 0;

@@ -1,3 +1,6 @@
+using Rpal.Machine.Blocks;
+using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 using Rpal.Internal;
 using Rpal.Linux;
 
@@ -14,6 +17,8 @@ internal static class Threads
         scenarios.AddCaller("started-by-a-sender", StartedByASender);
         scenarios.AddCaller("after-a-sender", AfterASender);
         scenarios.AddCaller("gs-is-taken", GsIsTaken);
+        scenarios.AddCaller("gs-is-taken-in-a-handler", static work => Check.That(work.TryDo(Deed.TakeGs) == CallStatus.PeerDied));
+        scenarios.AddCaller("big-request", BigRequest);
         scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
         scenarios.Add("old-connections", _ => OldConnections());
     }
@@ -120,9 +125,11 @@ internal static class Threads
     private static unsafe void GsIsTaken(RpalConnection work)
     {
         long service = work.Do(Deed.KernelPid);
-        const int archPrctl = 158, setGs = 0x1001, getGs = 0x1004;
+        const int archPrctl = 158, setGs = 0x1001, getGs = 0x1004, page = 4096;
         const nint notMapped = 0x10000;
-        byte* own = (byte*)System.Runtime.InteropServices.NativeMemory.AllocZeroed(4096);
+        byte* own = (byte*)NativeMemory.AlignedAlloc(page, page), lines = (byte*)NativeMemory.AlignedAlloc(page, page);
+        new Span<byte>(own, page).Fill(1);                       // no words that mean nothing
+        new Span<byte>(lines, page).Clear();
         Check.Parallel(1, _ =>
         {
             foreach (bool hasCalled in (ReadOnlySpan<bool>)[false, true])
@@ -133,23 +140,49 @@ internal static class Threads
                     Check.Equal(3L, work.Add(1, 2));
                 }
 
-                foreach (nint taken in (ReadOnlySpan<nint>)[(nint)own, 0, notMapped])
+                foreach (nint taken in (ReadOnlySpan<nint>)[(nint)own, (nint)own + page - sizeof(long), 0, notMapped])
                 {
                     nint before = 0;
                     Check.Equal(0, (int)Sys.Invoke(archPrctl, getGs, (nint)(&before)));
                     Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, taken));
                     RpalException refused = Check.Throws<RpalException>(() => work.Add(1, 2));
                     Check.Parallel(1, _ => GC.Collect());        // interrupts this one
+                    int counted = ((delegate* unmanaged[SuppressGCTransition]<byte*, nint, long, int>)FamilyHeader.At->Address(Routine.PerCpuAdd))(lines, sizeof(long), 5);
+                    int cpu = ((delegate* unmanaged[SuppressGCTransition]<int>)FamilyHeader.At->Address(Routine.PerCpuNumber))();
                     Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, before));
                     Check.Equal(RpalError.Unsupported, refused.Error);
                     Check.That(refused.Message.Contains("another GS base", StringComparison.Ordinal), refused.Message);
-                    Check.That(new ReadOnlySpan<byte>(own, 4096).IndexOfAnyExcept((byte)0) < 0, "the library's memory was written to");
+                    Check.That(new ReadOnlySpan<byte>(own, page).IndexOfAnyExcept((byte)1) < 0, "the library's memory was written to");
+                    Check.That(counted == -1 && cpu == -1 && new ReadOnlySpan<byte>(lines, page).IndexOfAnyExcept((byte)0) < 0, $"a section of {cpu} ran");
                 }
 
                 Check.Equal(3L, work.Add(1, 2));
                 Check.Equal(service, work.Do(Deed.KernelPid));
             }
         });
+    }
+
+    /// <summary>A request larger than this thread's stack, by reference: nothing of a call copies it.</summary>
+    private static unsafe void BigRequest(RpalConnection work)
+    {
+        RpalService service = RpalService.Register("big", new ServiceOptions { Receivers = 1 });
+        Huge* huge = (Huge*)NativeMemory.AllocZeroed((nuint)sizeof(Huge));
+        (*huge)[5] = 9;
+        service.Handle<Huge, long>(1, static (in q, ref a) => a = q[5]);
+        service.Enable();
+        RpalConnection connection = Calls.Connect("big");
+        Check.Parallel(1, _ =>
+        {
+            long answer = 0;
+            Check.Equal(CallStatus.Answered, connection.Call(1, in *huge, ref answer, Calls.Soon));
+            Check.Equal(9L, answer);
+        });
+    }
+
+    [InlineArray(10 << 20)]
+    private struct Huge
+    {
+        private byte _first;
     }
 
     private static int ServicesComeAndGo(int times)
