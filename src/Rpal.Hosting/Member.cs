@@ -249,6 +249,17 @@ internal sealed unsafe class Member
         _reclaimed.SetResult();
     }
 
+    private void NoteStray()
+    {
+        int stray = Volatile.Read(ref FamilyHeader.At->StrayedPid);
+        if (Math.Abs(stray) == Pid && Interlocked.CompareExchange(ref FamilyHeader.At->StrayedPid, 0, stray) == stray)
+        {
+            _notice("ended itself: one of its threads stood in another member's context, which it was not lent. " + (stray < 0
+                ? "Its GS base is not Rpal's: some library sets GS (arch_prctl, wrgsbase) in threads that make or take calls."
+                : "That is a fault of Rpal: please report it."));
+        }
+    }
+
     private DeathReport AwaitEnd()
     {
         SigInfoChild info;
@@ -274,10 +285,7 @@ internal sealed unsafe class Member
             _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
         }
 
-        if (Interlocked.CompareExchange(ref FamilyHeader.At->StrayedPid, 0, Pid) == Pid)
-        {
-            _notice("ended itself: one of its threads stood in another member's context, which it was not lent. That is a fault of Rpal: please report it.");
-        }
+        NoteStray();
 
         report.Run();
         _family.Aio.DestroyOf(Index);                             // callers know; before anybody starts it again: its requests may still be writing

@@ -11,7 +11,7 @@ namespace Rpal.Machine.Blocks;
 /// 304 inject signal u32   308 kill word u32   312 point hits u32[64]
 /// 568 address of each member's signal trampoline u64[40]
 /// 888 accounting u32 (not 0: calls are timed; the host may change it at any time)
-/// 892 strayed pid i32 (the process that ended itself last because a thread of it stood in a context that it was not lent)
+/// 892 strayed pid i32 (the process that ended itself last because a thread of it stood in a context that it was not lent; negative: its GS named no block)
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct FamilyHeader

@@ -124,6 +124,8 @@ internal sealed partial class Emitter
         // A nested call: the kernel thread is another's, and its block says that it executes the sender's receiver. A lazy switch between the
         // looks brings the context home, so the first look is made again.
         Here("call_elsewhere");
+        c.rdgsbase(r8);
+        EmitIsBlock(r8, "not_own");                              // before anything is believed that lies there
         c.mov(rcx, Gs(ThreadBlock.CurrentOffset));
         c.test(rcx, rcx);
         c.je(L("call_home"));

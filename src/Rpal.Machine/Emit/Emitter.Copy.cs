@@ -26,7 +26,7 @@ internal sealed partial class Emitter
     }
 
     /// <summary>
-    /// The trampolines' first look, before any state: a fault of <c>copy_move</c>, or of a call's look at a GS that somebody took, goes on at its
+    /// The trampolines' first look, before any state: a fault of <c>copy_move</c>, or of a first look through a GS that somebody took, goes on at its
     /// recovery point. So it holds at home, foreign and in a thread without a block alike, and neither a switch nor the program's handler comes of it.
     /// In: edi = signal, rsi = siginfo, rdx = ucontext, on the stack as the kernel left it. Changes rax.
     /// </summary>
@@ -39,8 +39,14 @@ internal sealed partial class Emitter
         Here("fault");
         c.cmp(__dword_ptr[rsi + SigInfoCode], 0);                // sent, not raised by the instruction: somebody else's business
         c.jle(L("not_a_copy"));
-        EmitRecovery("copy_move", "copy_fault", "not_the_copy");
-        EmitRecovery("call", "not_own", "not_a_copy");
+        foreach (string section in (string[])[.. _sections, Number])
+        {
+            EmitRecovery(section, section + "_no_cpu", $"not_{section}");
+        }
+
+        EmitRecovery("exit_check", "strayed", "not_the_exit");
+        EmitRecovery("call", "not_own", "not_the_call");
+        EmitRecovery("copy_move", "copy_fault", "not_a_copy");
     }
 
     /// <summary>A fault of the instruction at <paramref name="at"/> goes on at <paramref name="recovery"/>. Changes rax.</summary>

@@ -11,6 +11,7 @@ internal sealed partial class Emitter
     internal const int SectionCapacity = 16, SectionTableBytes = SectionCapacity * RseqSection.SizeBytes;
 
     private const int AreaCpu = 4, AreaSection = 8;
+    private const string Number = "percpu_number";
 
     private readonly List<string> _sections = [];
     private long _sectionTable = FamilyLayout.CodeBase + FamilyLayout.CodeBytes - SectionTableBytes;
@@ -45,8 +46,12 @@ internal sealed partial class Emitter
         EmitPerCpuBlockPush();
         EmitPerCpuBlockPop();
 
-        Begin(Routine.PerCpuNumber, "percpu_number");
+        Begin(Routine.PerCpuNumber, Number);
+        EmitHasBlock(Number + "_no_cpu");
         c.mov(eax, Area32(AreaCpu));
+        c.ret();
+        Here(Number + "_no_cpu");
+        c.mov(eax, (int)NotRegistered);
         c.ret();
     }
 
@@ -135,6 +140,7 @@ internal sealed partial class Emitter
     /// <summary>eax = the CPU, out of the section to name_no_cpu when the kernel does not know this thread. Nothing lies between the store of the descriptor and the section's start.</summary>
     private void BeginSection(string name)
     {
+        EmitHasBlock(name + "_no_cpu");
         c.mov(rax, _sectionTable + _sections.Count * RseqSection.SizeBytes);
         c.mov(Area64(AreaSection), rax);
         Here(name + "_start");
@@ -142,6 +148,23 @@ internal sealed partial class Emitter
         c.test(eax, eax);
         c.js(L(name + "_no_cpu"));
         _sections.Add(name);
+    }
+
+    /// <summary>
+    /// Jumps when GS names no block. Comes back: GS, which anybody may set. A block begins with its own address; a fault of the first
+    /// instruction here goes on at <paramref name="otherwise"/> too. Changes rax, r11.
+    /// </summary>
+    private void EmitHasBlock(string otherwise)
+    {
+        if (!_areaInThread)
+        {
+            c.mov(r11, Gs(ThreadBlock.SelfOffset));
+            c.mov(rax, FamilyLayout.MemberAreaBase);
+            c.sub(r11, rax);
+            c.mov(rax, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity);
+            c.cmp(r11, rax);
+            c.jae(L(otherwise));
+        }
     }
 
     private void EndSection(string name) => Here(name + "_end");

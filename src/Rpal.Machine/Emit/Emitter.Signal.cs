@@ -54,7 +54,7 @@ internal sealed partial class Emitter
         c.mov(r15, FamilyLayout.MemberAreaBase);
         c.add(r15, rcx);
         c.rdgsbase(rbx);
-        EmitIsBlock("chain");
+        EmitIsBlock(rbx, "chain");
         if (_inject)
         {
             EmitInjection();
@@ -89,10 +89,10 @@ internal sealed partial class Emitter
         EmitInPlaceStub();
     }
 
-    /// <summary>rbx: jumps when it does not point into a member area. GS is anybody's in a thread that was never armed. Changes rax, rcx.</summary>
-    private void EmitIsBlock(string otherwise)
+    /// <summary>Jumps when a pointer does not point into a member area: GS is anybody's to set. Changes rax, rcx.</summary>
+    private void EmitIsBlock(AssemblerRegister64 block, string otherwise)
     {
-        c.mov(rax, rbx);
+        c.mov(rax, block);
         c.mov(rcx, FamilyLayout.MemberAreaBase);
         c.sub(rax, rcx);
         c.mov(rcx, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity);

@@ -160,8 +160,14 @@ internal sealed partial class Emitter
         // This thread's block says that it executes no context, and it stands in one. It would park here for ever, unknown to
         // everybody, and take the receiver's next frame. Its process ends instead; the host says why. GS says nothing here.
         Here("strayed");
+        c.mov(ebx, -1);
+        c.rdgsbase(rdx);
+        EmitIsBlock(rdx, "strayed_without_block");
+        c.mov(ebx, 1);
+        Here("strayed_without_block");
         c.mov(eax, SystemCall.GetPid);
         c.syscall();
+        c.imul(eax, ebx);
         LoadHeader(rcx);
         c.mov(__dword_ptr[rcx + FamilyHeader.StrayedPidOffset], eax);
         EmitEndProcess();

@@ -35,6 +35,7 @@ internal sealed partial class Emitter
         EmitFloor();
         EmitWait();
         EmitWaitReply();
+        EmitPerCpu();                                            // before the trampolines, which have a recovery point for each section
         EmitOnSignal();
         EmitTrampolines();
         EmitArm();
@@ -42,7 +43,6 @@ internal sealed partial class Emitter
         EmitSpawn();
         EmitRunSteps();
         EmitCopy();
-        EmitPerCpu();
         return MachineCode.Create(c, _labels, _routines, [.. Enumerable.Range(0, FamilyLayout.MemberCapacity).Select(TrampolineLabel)], _points, _killPoints, l => SectionsOf(_sections, l));
     }
 

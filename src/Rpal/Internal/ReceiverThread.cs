@@ -93,8 +93,16 @@ internal sealed unsafe class ReceiverThread
             {
             }
         });
-        probe.UnsafeStart();
-        probe.Join();
+        try
+        {
+            probe.UnsafeStart();
+            probe.Join();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
+        {
+            return false;                                        // no thread to be had: every call resets all
+        }
+
         return known;
     }
 
