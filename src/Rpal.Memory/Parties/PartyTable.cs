@@ -15,8 +15,9 @@ namespace Rpal.Memory.Parties;
 /// and come again, and no heartbeat, which takes a stopped process for a dead one.</para>
 /// <para>Comes back: a party's number, once it has left or was cleared away. <see cref="PartyEntry.Generation"/> tells it from the next one that has it.</para>
 /// <para>Such locks belong to an open file description, so each party opens the file anew (/proc/self/fd); a descriptor that was passed
-/// shares its sender's. This one is not passed, so that no receiver can keep or release the lock, and not mapped: in a family a mapping outlives its process. A
-/// forked child that keeps the descriptor keeps the lock.</para>
+/// shares its sender's. This one is not passed, so that no receiver can keep or release the lock. One page of it is mapped
+/// (<see cref="LockKeep"/>): the kernel releases the lock when both the process and its memory are gone. A forked child that keeps the
+/// descriptor keeps the lock.</para>
 /// </remarks>
 internal sealed unsafe class PartyTable
 {
@@ -33,6 +34,7 @@ internal sealed unsafe class PartyTable
     private readonly Segment _segment;
     private readonly SafeFileHandle _file;
     private readonly bool _isHeir;
+    private LockKeep? _keep;
     private bool _hasJoined;
 
     /// <param name="segment">The segment, mapped.</param>
@@ -50,8 +52,22 @@ internal sealed unsafe class PartyTable
     public Party Self { get; private set; }
 
     /// <summary>Takes a number. Numbers of processes that died are cleared away first.</summary>
-    /// <exception cref="SegmentException">TooManyParties; KernelRefused.</exception>
+    /// <exception cref="SegmentException">TooManyParties; NoMemory; KernelRefused; RecoveryBusy.</exception>
     public void Join()
+    {
+        _keep = new LockKeep(_file, _segment.Pages);
+        try
+        {
+            TakeNumber();
+        }
+        catch
+        {
+            _keep.Unmap();
+            throw;
+        }
+    }
+
+    private void TakeNumber()
     {
         using var use = new HandleUse(_file);
         for (int n = 0; n < Capacity; n++)
@@ -84,16 +100,37 @@ internal sealed unsafe class PartyTable
     {
         lock (_lock)                                             // a thread that recovers has the recovery lock in this process's name
         {
-            heir?.ClearAwayFormer();
-            using var use = new HandleUse(_file);
-            _ = Sys.UnlockByte(use.Fd, LockBase + Self.Number);  // not by closing it: a forked child may have the description too
+            try
+            {
+                heir?.ClearAwayFormer();
+            }
+            finally
+            {
+                Unlock();
+            }
         }
-
-        _file.Dispose();
     }
 
     /// <summary>Closes a forked child's copy of the description. The lock is its parent's, and stays.</summary>
-    public void Forget() => _file.Dispose();
+    public void Forget()
+    {
+        _keep?.Forget();
+        _file.Dispose();
+    }
+
+    private void Unlock()
+    {
+        _keep?.Unmap();
+        try
+        {
+            using var use = new HandleUse(_file);
+            _ = Sys.UnlockByte(use.Fd, LockBase + Self.Number);  // not by closing it: a forked child may have the description too
+        }
+        finally
+        {
+            _file.Dispose();
+        }
+    }
 
     private void ClearAwayFormer()
     {

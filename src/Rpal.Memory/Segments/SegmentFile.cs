@@ -80,7 +80,7 @@ internal sealed unsafe class SegmentFile : IDisposable
         return new SegmentFile(own, lengthBytes, Sys.BlockBytesOf(own) > SmallPageBytes ? PageKind.Huge : PageKind.Small);
     }
 
-    /// <summary>A description for locks only. It is neither passed nor mapped: both would keep it, and with it the locks, when this process has died.</summary>
+    /// <summary>Opens a description for locks only. It is not passed: its receiver could keep or release them.</summary>
     /// <exception cref="SegmentException">KernelRefused.</exception>
     public static SafeFileHandle ForLocks(int fd) => new(Description(fd), ownsHandle: true);
 

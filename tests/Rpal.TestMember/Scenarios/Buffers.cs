@@ -25,6 +25,9 @@ internal static unsafe class Buffers
         scenarios.Add("buffers-hold", args => Hold(args[0]));
         scenarios.Add("buffers-outlive", args => Outlive(args[0], Enum.Parse<BufferLevel>(args[1]), int.Parse(args[2]), isTorn: args[3] == "torn"));
         scenarios.Add("buffers-serve", args => Serve(args[0]));
+        scenarios.Add("buffers-compute", args => Compute(args[0]));
+        scenarios.Add("buffers-send-into-compute", _ => SendIntoCompute());
+        scenarios.Add("buffers-watch", args => Watch(args[0]));
         scenarios.Add("buffers-call", args => Call(args[0], int.Parse(args[1])));
     }
 
@@ -221,6 +224,88 @@ internal static unsafe class Buffers
         Check.Equal(unchecked((byte)(Rounds - 1)), last.Bytes[0]);
         last.Dispose();
         return 0;
+    }
+
+    /// <summary>A service whose handler counts in part 2 under a write lease, for ever: on its caller's kernel thread.</summary>
+    private static int Compute(string path)
+    {
+        RpalService service = RpalService.Register("compute", new ServiceOptions { Receivers = 1 });
+        Segment segment = Make(path, BufferLevel.Checked, 4096, out s_buffer, out _);
+        s_bytes = segment.AddBytes(sizeof(long)).Address;
+        service.Handle<long, long>(Fill, static (in q, ref a) =>
+        {
+            Check.Equal(BufferStatus.Taken, s_buffer.TryLockWrite(out WriteLease lease));
+            for (long step = 1; step < q; step++)
+            {
+                Volatile.Write(ref *(long*)s_bytes, step);
+            }
+
+            lease.Dispose();
+        });
+        service.Enable();
+        Thread.Sleep(Timeout.Infinite);
+        return 0;
+    }
+
+    private static int SendIntoCompute()
+    {
+        RpalConnection service = Calls.Connect("compute");
+        long answer = 0;
+        for (int i = 0; i < 200; i++)                            // from then on calls switch threads in user mode
+        {
+            Check.Equal(CallStatus.Answered, service.Call(Fill, 2L, ref answer, Calls.Soon));
+            Thread.Sleep(2);
+        }
+
+        Check.Equal(CallStatus.PeerDied, service.Call(Fill, long.MaxValue, ref answer, Deadline.Never));
+        return 0;
+    }
+
+    /// <summary>Has the buffer, torn, when its writer is dead and none of the writer's steps is made any more. Also outside the family.</summary>
+    private static int Watch(string path)
+    {
+        Segment segment = Receive(path);
+        Check.Comes(() => segment.PartCount == 3);
+        long* steps = (long*)segment.Find(2, PartKind.Bytes).Address;
+        Check.Comes(() => Volatile.Read(ref *steps) > 1000);
+        OwnedBuffer buffer = OwnedBuffer.Open(segment, 0);
+        WriteLease lease;
+        int looks = 0;
+        Rehearse();
+        for (long until = Environment.TickCount64 + (long)Check.Patience.TotalMilliseconds; buffer.TryLockWrite(out lease) != BufferStatus.Taken; looks++)
+        {
+            Check.That(Environment.TickCount64 < until, "the lease did not come");
+            segment.Sweep();
+            if (looks == 1000)
+            {
+                File.WriteAllText(path + ".watched", "");
+            }
+        }
+
+        long last = Volatile.Read(ref *steps);
+        for (long until = Environment.TickCount64 + 1000; Environment.TickCount64 < until;)
+        {
+            Check.Equal(last, Volatile.Read(ref *steps));
+        }
+
+        Check.That(lease.IsTorn);
+        return 0;
+    }
+
+    /// <summary>Takes a lease over from one that has left: all of it is compiled when the host is stopped and maps nothing for anybody.</summary>
+    private static void Rehearse()
+    {
+        using Segment segment = Segment.Create(1 << 20);
+        OwnedBuffer buffer = OwnedBuffer.Create(segment, 4096);
+        BlockPool.Create(segment, new BlockPoolOptions { BlockBytes = 4096, BlockCount = 64 });
+        Segment leaving = Segment.Open(segment.File);
+        Check.Equal(BufferStatus.Taken, OwnedBuffer.Open(leaving, 0).TryLockWrite(out _));
+        leaving.Dispose();
+        segment.Sweep();
+        Check.Equal(BufferStatus.Taken, buffer.TryLockWrite(out WriteLease lease));
+        Check.That(lease.IsTorn);
+        Check.Equal(0L, 0L);
+        lease.Dispose();
     }
 
     private static bool ThrowsAsBefore()

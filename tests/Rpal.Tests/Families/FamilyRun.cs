@@ -131,6 +131,9 @@ internal sealed class FamilyRun : IDisposable
 
     public int Pid(string member) => Wait($"{member} to start", () => _pids.TryGetValue(member, out int pid) ? pid : 0);
 
+    /// <summary>The process that runs the family.</summary>
+    public int HostPid => _runner.Process.Id;
+
     public void WaitForLine(string member, string text) =>
         Wait($"{member} to print '{text}'", () => _lines.Exists(l => l.Member == member && l.Text.Contains(text, StringComparison.Ordinal)) ? 1 : 0);
 
