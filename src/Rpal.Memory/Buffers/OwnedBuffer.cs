@@ -220,6 +220,20 @@ public sealed unsafe class OwnedBuffer
         return status;
     }
 
+    /// <summary>Ends a lease, if it has not ended. Of one that closing the segment has ended, only the thread's own rights are left to take
+    /// back: a key that guarded the bytes guards others soon.</summary>
+    internal void ReleaseIfHeld(in Take take)
+    {
+        if (IsHeld(take))
+        {
+            _ = Release(take, complete: true);
+        }
+        else if (Interlocked.CompareExchange(ref Held(take), 0, take.Owner) == take.Owner)
+        {
+            _guard?.Leave();
+        }
+    }
+
     /// <summary>As <see cref="Release"/>, and says when closing the segment has ended the lease instead.</summary>
     internal BufferStatus ReleaseAndTell(in Take take, bool complete)
     {
@@ -355,7 +369,7 @@ public sealed unsafe class OwnedBuffer
         {
             _guard.Enter(write);
         }
-        catch (OwnedBufferException)
+        catch (Exception e) when (e is OwnedBufferException or ObjectDisposedException)
         {
             Held(take) = 0;
             _ = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete: !take.Word.IsTorn);

@@ -32,11 +32,8 @@ public ref struct ReadLease
     /// <summary>Gives it back, if it was not yet.</summary>
     public void Dispose()
     {
-        if (IsHeld)
-        {
-            OwnedBuffer buffer = _buffer!;
-            _buffer = null;
-            _ = buffer.Release(_take, complete: true);
-        }
+        OwnedBuffer? buffer = _buffer;
+        _buffer = null;
+        buffer?.ReleaseIfHeld(_take);
     }
 }

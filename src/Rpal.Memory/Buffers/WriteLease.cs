@@ -45,12 +45,9 @@ public ref struct WriteLease
     /// <summary>Gives it back, if it was not yet; the content is complete.</summary>
     public void Dispose()
     {
-        if (IsHeld)
-        {
-            OwnedBuffer buffer = _buffer!;
-            _buffer = null;
-            _ = buffer.Release(_take, complete: true);
-        }
+        OwnedBuffer? buffer = _buffer;
+        _buffer = null;
+        buffer?.ReleaseIfHeld(_take);
     }
 
     private BufferStatus End(bool complete)

@@ -24,9 +24,8 @@ internal static unsafe class Guarding
                 return guard;
             }
 
-            nint address = (nint)part.Address;
             guard = Make(part, header);
-            var use = new Use(guard, GuardedRanges.Add(address, header.RoomBytes, word, Text(part, header)));
+            Use use = Register(guard, part, header, word);
             try
             {
                 part.Segment.Attach(use);                        // first: what is closed, or lies elsewhere, must not be forgotten
@@ -46,6 +45,19 @@ internal static unsafe class Guarding
 
             guards.Add(part.Index, guard);
             return guard;
+        }
+    }
+
+    private static Use Register(BufferGuard guard, Part part, in BufferHeader header, ulong* word)
+    {
+        try
+        {
+            return new Use(guard, GuardedRanges.Add((nint)part.Address, header.RoomBytes, word, Text(part, header)));
+        }
+        catch
+        {
+            guard.End();                                         // a key is one of 15
+            throw;
         }
     }
 
