@@ -23,6 +23,7 @@ public sealed unsafe partial class Segment
 {
     private readonly int _process = Sys.GetPid();
     private readonly List<ISegmentUser> _users = [];             // its own lock
+    private readonly Lock _closing = new();                      // taken before _lock, which is not held while users end what runs
     private Tombstone? _tombstone;
     private volatile SegmentState _state;
 
@@ -66,10 +67,10 @@ public sealed unsafe partial class Segment
     /// middle of something writes to nobody, instead of ending the process.
     /// </summary>
     /// <remarks>In a child that was forked from the process that opened it, only the child's view goes: the party is its
-    /// parent's.</remarks>
+    /// parent's. It is closed also when a step of that fails; the first failure is thrown afterwards.</remarks>
     public void Dispose()
     {
-        lock (_lock)
+        lock (_closing)
         {
             bool isForked = Sys.GetPid() != _process;
             if (TryBeginClosing() is not { } users)
@@ -77,11 +78,17 @@ public sealed unsafe partial class Segment
                 return;
             }
 
-            Array.ForEach(isForked ? [] : users, u => u.OnClosing());
+            var steps = new AllSteps();
+            Array.ForEach(isForked ? [] : users, u => steps.Do(u.OnClosing));
             _state = SegmentState.Closed;
-            Array.ForEach(isForked ? [] : users, u => u.OnClosed());
-            GiveUpMemory(users, isForked);
-            _file.Dispose();
+            Array.ForEach(isForked ? [] : users, u => steps.Do(u.OnClosed));
+            lock (_lock)                                         // parts are added, and the segment is moved, under it
+            {
+                GiveUpMemory(users, isForked, steps);
+            }
+
+            steps.Do(_file.Dispose);
+            steps.ThrowFirst();
         }
     }
 
@@ -100,9 +107,10 @@ public sealed unsafe partial class Segment
         }
     }
 
-    private void GiveUpMemory(ISegmentUser[] users, bool isForked)
+    private void GiveUpMemory(ISegmentUser[] users, bool isForked, AllSteps steps)
     {
-        Segment? heir = isForked ? null : TryMapHeir();
+        Segment? heir = null;
+        steps.Do(() => heir = isForked ? null : TryMapHeir());
         KillPoints.Reach(KillPoint.CloseViewed);
         _state = SegmentState.Gone;
         _tombstone = Tombstone.Put((nint)_memory, LengthBytes, out int errno);
@@ -116,18 +124,12 @@ public sealed unsafe partial class Segment
         KillPoints.Reach(KillPoint.CloseBuried);
         if (_tombstone is null)
         {
-            Keep(users, errno);
+            steps.Do(() => Keep(users, errno));
             return;
         }
 
-        Array.ForEach(users, u => u.OnGone());
-        if (isForked)
-        {
-            _parties.Forget();
-            return;
-        }
-
-        _parties.Leave(heir?._parties);
+        Array.ForEach(users, u => steps.Do(u.OnGone));
+        steps.Do(isForked ? _parties.Forget : () => _parties.Leave(heir?._parties));
         heir?.Unmap();
     }
 
@@ -141,11 +143,27 @@ public sealed unsafe partial class Segment
             + "nothing here refers to the segment any more, or the process ends. ENOMEM: raise vm.max_map_count, or keep fewer mappings.");
     }
 
-    /// <returns>Null: the kernel refused another view.</returns>
+    /// <returns>Null: the kernel refused another view, or the user has closed <see cref="File"/>.</returns>
     private Segment? TryMapHeir()
     {
-        nint at = SegmentAddress.Map((int)_file.DangerousGetHandle(), LengthBytes, SegmentAddress.Propose(LengthBytes));
+        nint at = TryMapFile(SegmentAddress.Propose(LengthBytes));
         return at < 0 ? null : new Segment(this, at);
+    }
+
+    /// <summary>Maps the segment's file once more, and never another's: who has <see cref="File"/> may have closed it, and its number is
+    /// somebody else's by then.</summary>
+    /// <returns>Where it lies, which may be elsewhere, or -errno: EBADF it is closed.</returns>
+    private nint TryMapFile(long address)
+    {
+        try
+        {
+            using var use = new HandleUse(_file);
+            return SegmentAddress.Map(use.Fd, LengthBytes, address);
+        }
+        catch (ObjectDisposedException)
+        {
+            return -(int)Errno.EBADF;
+        }
     }
 
     private void Unmap()

@@ -54,7 +54,8 @@ public sealed unsafe partial class Segment : IDisposable
     /// <summary>Whether it lies where its creator has it, so that addresses in it mean the same in both. Never in a family, where each member has it in its own slot.</summary>
     public bool IsAtSharedAddress => Volatile.Read(ref Header->Address) == (long)Address;
 
-    /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays the segment's.</summary>
+    /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays the segment's: who closes it leaves
+    /// what this process holds of the segment, when that is closed, to others, as by a death.</summary>
     public SafeFileHandle File => _file;
 
     /// <summary>This process among those that have it open.</summary>
@@ -201,7 +202,7 @@ public sealed unsafe partial class Segment : IDisposable
             return false;                                        // somebody may have taken addresses in it
         }
 
-        nint at = SegmentAddress.Map((int)_file.DangerousGetHandle(), LengthBytes, address);
+        nint at = TryMapFile(address);
         if (at != address)
         {
             _ = at < 0 ? 0 : Sys.Munmap(at, (nuint)LengthBytes);

@@ -1,6 +1,6 @@
 namespace Rpal.Memory.Segments;
 
-/// <summary>How far a segment is closed in this process. Written under the segment's lock.</summary>
+/// <summary>How far a segment is closed in this process. Written by the one thread that closes it.</summary>
 /// <remarks><code>
 /// Open ──Dispose──► Closing ──────────► Closed ───────────► Gone
 ///                   users end what      sleepers are        the tombstone lies in its place: no thread of this process reaches its memory

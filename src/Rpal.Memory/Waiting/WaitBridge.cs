@@ -341,7 +341,7 @@ internal sealed unsafe class WaitBridge : ISegmentUser
             foreach (Interest interest in _interests.Values)
             {
                 interest.Waiters.Clear();
-                interest.Own?.EventFd.Dispose();
+                interest.Own?.CloseEventFd();
             }
         }
 

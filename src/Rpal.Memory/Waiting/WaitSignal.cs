@@ -67,14 +67,20 @@ internal sealed class WaitSignal(WaitBridge bridge) : IDisposable
         }
     }
 
-    public void Dispose()
+    /// <summary>Closes the eventfd. None is made for that.</summary>
+    public void CloseEventFd()
     {
-        bridge.RemoveSignal(this);
-        Ring();
         lock (_lock)
         {
             _eventFd?.Dispose();
         }
+    }
+
+    public void Dispose()
+    {
+        bridge.RemoveSignal(this);
+        Ring();
+        CloseEventFd();
     }
 }
 

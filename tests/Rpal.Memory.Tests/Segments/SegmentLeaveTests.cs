@@ -316,6 +316,55 @@ public sealed unsafe class SegmentLeaveTests
         AssertWhole(segment);
     }
 
+    [Fact]
+    public void It_is_closed_also_when_a_user_of_it_fails_at_that()
+    {
+        using Segment segment = Make();
+        var closing = Segment.Open(segment.File);
+        _ = BlockPool.Open(closing, 0).TryAllocate(out _);
+        Party left = closing.Self;
+        Failing first = new("first"), second = new("second");
+        closing.Attach(first);
+        closing.Attach(second);
+        Assert.Equal("first is closing", Assert.Throws<InvalidOperationException>(closing.Dispose).Message);
+        Assert.Equal((3, 3), (first.Steps, second.Steps));
+        Assert.False(segment.IsAlive(left));
+        Assert.Throws<ObjectDisposedException>(() => _ = *closing.Address);
+        AssertWhole(segment);
+        closing.Dispose();
+    }
+
+    [Fact]
+    public void A_process_without_descriptors_closes_it()
+    {
+        using Segment segment = Make();
+        using var peer = PeerProcess.StartLimited(200, "close-without-descriptors");
+        peer.Send(segment);
+        peer.WaitFor("closed");
+        Assert.Empty(segment.OtherParties());
+        AssertWhole(segment);
+    }
+
+    /// <summary>The number of a descriptor that its user closed is another file's soon.</summary>
+    [Fact]
+    public void Another_file_with_its_descriptors_number_is_not_touched()
+    {
+        using Segment segment = Make();
+        var closing = Segment.Open(segment.File);
+        Assert.Equal(BlockStatus.Done, BlockPool.Open(closing, 0).TryAllocate(out _));
+        int number = (int)closing.File.DangerousGetHandle();
+        closing.File.Dispose();
+        using var foreign = new SafeFileHandle(Sys.MemfdCreate("rpal-foreign"u8, MemfdFlags.CloseOnExec), ownsHandle: true);
+        Assert.Equal(number, (int)foreign.DangerousGetHandle());
+        Assert.Equal(0, Sys.Ftruncate(number, Length));
+        closing.Dispose();
+        var bytes = new byte[Length];
+        Assert.Equal(Length, RandomAccess.Read(foreign, bytes, 0));
+        Assert.Equal(-1, bytes.AsSpan().IndexOfAnyExcept((byte)0));
+        Assert.Equal(1, segment.Sweep());
+        AssertWhole(segment);
+    }
+
     /// <summary>Part 0 a pool, 1 a buffer, 2 a semaphore, 3 seats: see CloseRoles.</summary>
     private static Segment Make()
     {
@@ -398,6 +447,24 @@ public sealed unsafe class SegmentLeaveTests
         catch (AggregateException e) when (e.InnerException is ObjectDisposedException)
         {
             // closed, as a task says it
+        }
+    }
+
+    /// <summary>Fails at every step of the closing.</summary>
+    private sealed class Failing(string name) : ISegmentUser
+    {
+        public int Steps { get; private set; }
+
+        void ISegmentUser.OnClosing() => Fail("is closing");
+
+        void ISegmentUser.OnClosed() => Fail("is closed");
+
+        void ISegmentUser.OnGone() => Fail("is gone");
+
+        private void Fail(string step)
+        {
+            Steps++;
+            throw new InvalidOperationException($"{name} {step}");
         }
     }
 }

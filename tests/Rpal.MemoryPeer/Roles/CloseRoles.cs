@@ -21,6 +21,7 @@ internal static unsafe class CloseRoles
     {
         roles.Add("close", Close);
         roles.Add("close-at-limit", CloseAtLimit);
+        roles.Add("close-without-descriptors", CloseWithoutDescriptors);
         roles.Add("close-in-child", CloseInChild);
         roles.Add("close-and-exit", CloseAndExit);
     }
@@ -55,6 +56,22 @@ internal static unsafe class CloseRoles
         EmptyMappings(last);
         Peer.Say("closed");
         GC.KeepAlive(segment);
+        return Peer.Stay();
+    }
+
+    /// <summary>Closes when the process can have no descriptor more, and an eventfd was asked for and closed.</summary>
+    private static int CloseWithoutDescriptors(Peer peer)
+    {
+        Segment segment = peer.Receive();
+        Rehearse();
+        SharedSemaphore.Open(segment, 2).EventFd.Dispose();
+        while (Sys.Open("/dev/null", OpenFlags.CloseOnExec) >= 0)
+        {
+            // until there are none
+        }
+
+        segment.Dispose();
+        Peer.Say("closed");
         return Peer.Stay();
     }
 
