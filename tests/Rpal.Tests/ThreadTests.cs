@@ -30,6 +30,9 @@ public sealed class ThreadTests
     }
 
     [Fact]
+    public void Processes_that_call_can_have_libc_change_the_ids_of_all_threads() => FamilyRun.CallerSucceeds("sets-ids");
+
+    [Fact]
     public void A_call_takes_no_stack_for_its_request() => FamilyRun.CallerSucceeds("big-request");
 
     [Fact]

@@ -72,7 +72,7 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
                 }
 
                 if (address < 0 || offset < 0 || fileBytes < 0 || fileBytes > memoryBytes || address > ImageBytesLimit - memoryBytes
-                    || offset > file.LengthBytes - fileBytes || ((address - offset) & 4095) != 0)
+                    || (fileBytes > 0 && offset > file.LengthBytes - fileBytes) || ((address - offset) & 4095) != 0)
                 {
                     throw Refuse(path, $"has a damaged segment {i} (address {address:x}, offset {offset:x}, {fileBytes} of {memoryBytes} bytes; at most {ImageBytesLimit} in all).");
                 }

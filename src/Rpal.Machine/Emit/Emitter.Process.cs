@@ -1,3 +1,4 @@
+using Rpal.Linux;
 using Rpal.Machine.Blocks;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -110,6 +111,11 @@ internal sealed partial class Emitter
     private void EmitArm()
     {
         Begin(Routine.Arm, "arm");
+        c.rdgsbase(r8);
+        c.test(r8, r8);
+        c.je(L("arm_free"));
+        EmitIsBlock(r8, "arm_taken");                            // one that clone handed on is Rpal's to replace, a library's is not
+        Here("arm_free");
         c.mov(__[rdi + ThreadBlock.SelfOffset], rdi);
         c.rdfsbase(rax);
         c.mov(__[rdi + ThreadBlock.FsOffset], rax);
@@ -126,6 +132,9 @@ internal sealed partial class Emitter
         c.wrgsbase(r9);
         Here("arm_failed");
         c.ret();
+        Here("arm_taken");
+        c.mov(eax, -(int)Errno.EBUSY);
+        c.ret();
 
         Begin(Routine.Tsc, "tsc");
         ReadTsc();
@@ -138,8 +147,7 @@ internal sealed partial class Emitter
         Begin(Routine.Agent, "agent");
         c.push(rbx);
         c.mov(rbx, rdi);
-        c.push(-1);
-        c.mov(rsi, rsp);                                         // a handler on this thread could ask the host, which waits for it
+        c.lea(rsi, __[rbx + MemberBlock.AgentMaskOffset]);       // a handler on this thread could ask the host, which waits for it; libc's own signals must come
         EmitSetMask();
         c.mov(__dword_ptr[rbx + MemberBlock.AgentReadyOffset], 1);
         c.lea(rdi, __[rbx + MemberBlock.AgentReadyOffset]);

@@ -86,9 +86,20 @@ internal static unsafe class MemberRuntime
     {
         if (!s_agentStarted)
         {
+            s_member->AgentMask = ~LibcSignals();
             new Thread(RunAgent) { IsBackground = true, Name = "rpal agent" }.UnsafeStart();
             s_agentStarted = true;
         }
+    }
+
+    /// <summary>
+    /// What libc sends to each thread, and waits until each has taken it: setuid(2) and the like. In a process whose host refuses to change ids, the agent
+    /// may wait there for the host while the host waits for the agent, as long as that has patience.
+    /// </summary>
+    private static ulong LibcSignals()
+    {
+        const int firstRealTime = 32;
+        return (1ul << Sys.Sigrtmin() - firstRealTime) - 1 << firstRealTime - 1;
     }
 
     /// <summary>A call to the host.</summary>

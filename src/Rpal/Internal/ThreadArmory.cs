@@ -73,16 +73,16 @@ internal static unsafe class ThreadArmory
         {
             PerCpuThread.Forget(block);
             Release(tid);
-            throw new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
+            throw r == -(int)Errno.EBUSY ? GsIsTaken() : new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }
 
         PerCpuThread.Armed();
         return ArmedThread.Block = block;
     }
 
-    /// <summary>Why a thread that is armed cannot call.</summary>
+    /// <summary>Why a thread cannot call, or be armed.</summary>
     public static RpalException GsIsTaken() => new(RpalError.Unsupported,
-        $"Thread {Sys.GetTid()} of this process has another GS base than the one that Rpal gave it: some library sets GS (arch_prctl, wrgsbase). Call from a thread that it does not use.");
+        $"Thread {Sys.GetTid()} of this process has another GS base than one of Rpal's: some library sets GS (arch_prctl, wrgsbase). Call from a thread that it does not use.");
 
     private static readonly uint s_injectReload = uint.TryParse(Environment.GetEnvironmentVariable("RPAL_TEST_INJECT_EVERY"), out uint every) ? every : 0;
 

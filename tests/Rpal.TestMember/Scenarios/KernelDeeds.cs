@@ -126,4 +126,13 @@ internal static class KernelDeeds
         System.Runtime.InteropServices.NativeMemory.AlignedFree(p);
         return value;
     }
+
+    /// <summary>setgid(2) by libc, to what it is: libc has all threads make the call all the same.</summary>
+    public static unsafe long SetIds()
+    {
+        nint libc = System.Runtime.InteropServices.NativeLibrary.Load("libc.so.6");
+        uint gid = ((delegate* unmanaged<uint>)System.Runtime.InteropServices.NativeLibrary.GetExport(libc, "getgid"))();
+        Check.Equal(0, ((delegate* unmanaged<uint, int>)System.Runtime.InteropServices.NativeLibrary.GetExport(libc, "setgid"))(gid));
+        return gid;
+    }
 }

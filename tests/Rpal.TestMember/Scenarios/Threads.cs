@@ -19,6 +19,7 @@ internal static class Threads
         scenarios.AddCaller("gs-is-taken", GsIsTaken);
         scenarios.AddCaller("gs-is-taken-in-a-handler", static work => Check.That(work.TryDo(Deed.TakeGs) == CallStatus.PeerDied));
         scenarios.AddCaller("big-request", BigRequest);
+        scenarios.AddCaller("sets-ids", SetsIds);
         scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
         scenarios.Add("old-connections", _ => OldConnections());
     }
@@ -132,6 +133,17 @@ internal static class Threads
         new Span<byte>(lines, page).Clear();
         Check.Parallel(1, _ =>
         {
+            nint before = 0, after = 0;
+            Check.Equal(0, (int)Sys.Invoke(archPrctl, getGs, (nint)(&before)));
+            Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, (nint)own));
+            Check.Error(RpalError.Unsupported, () => work.Add(1, 2));            // its first call: a library's GS is not replaced
+            Check.Equal(0, (int)Sys.Invoke(archPrctl, getGs, (nint)(&after)));
+            Check.Equal(0, (int)Sys.Invoke(archPrctl, setGs, before));
+            Check.Equal((nint)own, after);
+            Check.Equal(3L, work.Add(1, 2));
+        });
+        Check.Parallel(1, _ =>
+        {
             foreach (bool hasCalled in (ReadOnlySpan<bool>)[false, true])
             {
                 Check.That(ThreadArmory.Current is not null);   // armed
@@ -160,6 +172,28 @@ internal static class Threads
                 Check.Equal(service, work.Do(Deed.KernelPid));
             }
         });
+    }
+
+    /// <summary>libc has every thread change its ids, and waits for each. Caller and service do it, while calls go on.</summary>
+    private static void SetsIds(RpalConnection work)
+    {
+        bool over = false;
+        var callers = new Thread(() => Check.Parallel(2, t =>
+        {
+            for (int i = 0; !Volatile.Read(ref over); i++)
+            {
+                work.CheckChecksum(t * 1000 + i);
+            }
+        }));
+        callers.Start();
+        for (int i = 0; i < 100; i++)
+        {
+            KernelDeeds.SetIds();
+            work.Do(Deed.SetIds);
+        }
+
+        Volatile.Write(ref over, true);
+        Check.That(callers.Join(Check.Patience));
     }
 
     /// <summary>A request larger than this thread's stack, by reference: nothing of a call copies it.</summary>
