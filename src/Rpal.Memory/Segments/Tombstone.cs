@@ -10,6 +10,8 @@ namespace Rpal.Memory.Segments;
 /// </summary>
 internal sealed class Tombstone : CriticalFinalizerObject
 {
+    private const int Empty = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve;
+
     private static readonly Lock s_lock = new();
 
     /// <summary>Places, not the objects, which would then never go.</summary>
@@ -40,11 +42,44 @@ internal sealed class Tombstone : CriticalFinalizerObject
     {
         lock (s_lock)
         {
-            const int flags = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Fixed;
-            nint r = Sys.Mmap(address, (nuint)lengthBytes, Prot.Read | Prot.Write, flags, -1, 0);
+            nint r = FillsNewMappings() ? MoveThere(address, (nuint)lengthBytes) : -(int)Errno.EAGAIN;
+            r = r >= 0 ? r : Sys.Mmap(address, (nuint)lengthBytes, Prot.Read | Prot.Write, Empty | MapFlags.Fixed, -1, 0);
             errno = r < 0 ? (int)r : 0;
             return r < 0 ? null : Add(address, lengthBytes, null);
         }
+    }
+
+    /// <summary>Whether the kernel fills what is newly mapped at once: mlockall(2) with MCL_FUTURE.</summary>
+    private static unsafe bool FillsNewMappings()
+    {
+        nint page = Sys.Mmap(0, (nuint)Environment.SystemPageSize, Prot.Read | Prot.Write, Empty, -1, 0);
+        if (page < 0)
+        {
+            return false;
+        }
+
+        byte state = 0;
+        bool fills = Sys.Mincore(page, (nuint)Environment.SystemPageSize, &state) == 0 && (state & 1) != 0;
+        _ = Sys.Munmap(page, (nuint)Environment.SystemPageSize);
+        return fills;
+    }
+
+    /// <summary>Makes it elsewhere, without access at first: the kernel fills nothing then. To the threads it comes in one step.</summary>
+    /// <returns>The address, or -errno.</returns>
+    private static nint MoveThere(nint address, nuint lengthBytes)
+    {
+        _ = Sys.Munlock(address, lengthBytes);                   // RLIMIT_MEMLOCK has room for one of them
+        nint made = Sys.Mmap(0, lengthBytes, Prot.None, Empty, -1, 0);
+        if (made < 0)
+        {
+            return made;
+        }
+
+        nint r = Sys.Munlock(made, lengthBytes);
+        r = r < 0 ? r : Sys.Mprotect(made, lengthBytes, Prot.Read | Prot.Write);
+        r = r < 0 ? r : Sys.Mremap(made, lengthBytes, lengthBytes, MremapFlags.MayMove | MremapFlags.Fixed, address);
+        _ = r < 0 ? Sys.Munmap(made, lengthBytes) : 0;
+        return r;
     }
 
     /// <summary>Leaves what is mapped there as long as the object: where none could be put.</summary>

@@ -345,6 +345,15 @@ public sealed unsafe class SegmentLeaveTests
         AssertWhole(segment);
     }
 
+    /// <summary>The other process needs the right to lock memory without a limit.</summary>
+    [NeedsRootFact]
+    public void A_process_that_locks_all_its_memory_closes_a_segment_without_new_memory()
+    {
+        using var peer = PeerProcess.Start("close-locked", $"{512 << 20}");
+        string line = peer.WaitFor("grown by");
+        Assert.InRange(int.Parse(line.Split(' ')[2], CultureInfo.InvariantCulture), int.MinValue, 128 << 10);
+    }
+
     /// <summary>The number of a descriptor that its user closed is another file's soon.</summary>
     [Fact]
     public void Another_file_with_its_descriptors_number_is_not_touched()
@@ -467,4 +476,10 @@ public sealed unsafe class SegmentLeaveTests
             throw new InvalidOperationException($"{name} {step}");
         }
     }
+}
+
+/// <summary>A test that needs root's rights.</summary>
+internal sealed class NeedsRootFactAttribute : FactAttribute
+{
+    public NeedsRootFactAttribute() => Skip = Environment.IsPrivilegedProcess ? null : "needs root: RLIMIT_MEMLOCK.";
 }

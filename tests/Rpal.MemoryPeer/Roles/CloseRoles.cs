@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Rpal.Linux;
@@ -12,7 +13,8 @@ namespace Rpal.MemoryPeer.Roles;
 /// <summary>Processes that close a segment while they use it. Part 0 is a pool, 1 a buffer, 2 a semaphore, 3 seats.</summary>
 internal static unsafe class CloseRoles
 {
-    private const long Fork = 57, ExitGroup = 231;
+    private const long Fork = 57, MlockAll = 151, ExitGroup = 231;
+    private const int MclFuture = 2;
     private const int PageBytes = 4096;
 
     private static nint s_filled;
@@ -22,6 +24,7 @@ internal static unsafe class CloseRoles
         roles.Add("close", Close);
         roles.Add("close-at-limit", CloseAtLimit);
         roles.Add("close-without-descriptors", CloseWithoutDescriptors);
+        roles.Add("close-locked", CloseLocked);
         roles.Add("close-in-child", CloseInChild);
         roles.Add("close-and-exit", CloseAndExit);
     }
@@ -74,6 +77,23 @@ internal static unsafe class CloseRoles
         Peer.Say("closed");
         return Peer.Stay();
     }
+
+    /// <summary>Word: a length. Closes a segment that has it where the kernel fills all that is newly mapped.</summary>
+    private static int CloseLocked(Peer peer)
+    {
+        Segment segment = Segment.Create(peer.Number(0));
+        nint r = Sys.Invoke(MlockAll, MclFuture);
+        long before = AnonymousKilobytes();
+        byte* late = segment.Address;
+        segment.Dispose();
+        *late = 1;
+        Peer.Say(r == 0 ? $"grown by {AnonymousKilobytes() - before} kB" : $"mlockall: {ErrnoText.Describe((int)r)}");
+        GC.KeepAlive(segment);
+        return 0;
+    }
+
+    private static long AnonymousKilobytes() =>
+        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("RssAnon", StringComparison.Ordinal)).Split(' ')[^2], CultureInfo.InvariantCulture);
 
     /// <summary>Closes in a forked child what its parent goes on using.</summary>
     private static int CloseInChild(Peer peer)
