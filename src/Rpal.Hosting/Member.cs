@@ -39,7 +39,9 @@ internal sealed unsafe class Member
     private readonly Lock _pidfdLock = new();
     private readonly OpeningBalance _opening;
     private readonly ulong _receivedAtStart;
-    private bool _pidfdClosed;
+    private readonly Lock _announcing = new();
+    private bool _pidfdClosed, _announced;
+    private int _execWatches;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker, Action<string> notice)
     {
@@ -185,6 +187,7 @@ internal sealed unsafe class Member
                 _notice("cannot be traced (ptrace is refused, or somebody else traces it): a SIGKILL inside a handler loses the receiver.");
             }
 
+            Broker.Leaving = Leaving;
             Broker.Start(Definition.Name);
             isServed = true;
             new Thread(AwaitExit) { IsBackground = true, Name = $"exit {Definition.Name}" }.Start();
@@ -260,6 +263,67 @@ internal sealed unsafe class Member
         }
     }
 
+    /// <summary>By the broker's thread, before the member's execve goes on.</summary>
+    private void Leaving()
+    {
+        if (Interlocked.Exchange(ref _execWatches, 1) != 0)
+        {
+            return;                                              // a search through PATH makes one call after the other
+        }
+
+        try
+        {
+            new Thread(() =>
+            {
+                try
+                {
+                    bool left = ExecWatch.Await(Pid, () => Volatile.Read(ref *(uint*)&_block->State) == (uint)MemberState.Running && !_exit.Task.IsCompleted);
+                    Volatile.Write(ref _execWatches, 0);
+                    if (left && Announce() is { } report)
+                    {
+                        report.Run();
+                        _notice("executed another program and so left the family: its services are gone, as after its end, and its callers are told.");
+                    }
+                }
+                catch (Exception e)                              // its callers learn it at its end
+                {
+                    _notice($"an error in the host while it executes another program: {e.OneLine()}. That is a fault of Rpal: please report it.");
+                }
+            }) { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
+        {
+            Volatile.Write(ref _execWatches, 0);                 // no thread to be had: its callers learn it at its end
+        }
+    }
+
+    /// <summary>Tells callers and gives back what its threads had borrowed, once: at its end or when it has left, whatever comes first.</summary>
+    /// <returns>What is to be run on; null: it was told.</returns>
+    private DeathReport? Announce()
+    {
+        DeathReport report;
+        List<LostReceiver> lostReceivers;
+        lock (_announcing)
+        {
+            if (_announced)
+            {
+                return null;
+            }
+
+            report = new DeathReport(_family, _block);
+            report.Announce();
+            lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
+            _announced = true;
+        }
+
+        foreach (LostReceiver lost in lostReceivers)
+        {
+            _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
+        }
+
+        return report;
+    }
+
     private DeathReport AwaitEnd()
     {
         SigInfoChild info;
@@ -268,9 +332,7 @@ internal sealed unsafe class Member
         {
         }
 
-        var report = new DeathReport(_family, _block);
-        report.Announce();                                        // first: callers wait, and the broker may be waiting for the dead
-        List<LostReceiver> lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
+        DeathReport report = Announce() ?? new DeathReport(_family, _block);     // first: callers wait, and the broker may be waiting for the dead
         Broker.MemberEnded();
         ExitWatch.Dismiss(Index);
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
@@ -280,11 +342,6 @@ internal sealed unsafe class Member
         }
 
         TaskSteps.Forget(Pid);
-        foreach (LostReceiver lost in lostReceivers)
-        {
-            _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
-        }
-
         NoteStray();
 
         report.Run();

@@ -32,6 +32,17 @@ public sealed class DeathTests
         Assert.Equal(new Exit(code, signal), run.ExitOf("victim"));
     }
 
+    [Theory]
+    [InlineData("handler")]
+    [InlineData("thread")]
+    public void A_callee_that_executes_another_program_gives_its_callers_an_error_and_the_host_says_so(string where)
+    {
+        using var run = FamilyRun.Start(MemberSpec.Serves("victim"), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "executes-another", where));
+        run.WaitForLine("victim", "executed another program and so left the family");
+        run.WaitForExit("caller");
+        run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");
+    }
+
     [Fact]
     public void A_process_killed_in_the_middle_of_a_nested_call_takes_nobody_along() =>
         Run(MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("caller", "kill-the-middle"));

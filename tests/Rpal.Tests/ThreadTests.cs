@@ -33,6 +33,9 @@ public sealed class ThreadTests
     public void Processes_that_call_can_have_libc_change_the_ids_of_all_threads() => FamilyRun.CallerSucceeds("sets-ids");
 
     [Fact]
+    public void A_thread_that_has_all_signals_blocked_calls_as_any_other() => FamilyRun.CallerSucceeds("blocks-signals");
+
+    [Fact]
     public void A_call_takes_no_stack_for_its_request() => FamilyRun.CallerSucceeds("big-request");
 
     [Fact]

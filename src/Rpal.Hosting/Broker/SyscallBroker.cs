@@ -70,6 +70,9 @@ internal sealed unsafe class SyscallBroker
         }
     }
 
+    /// <summary>The process, which uses the API, is about to execute another program, if that can be executed. Must not wait.</summary>
+    public Action? Leaving { get; set; }
+
     /// <summary>A copy of the listener for a keeper, or -errno: nobody has the filter any more.</summary>
     public int CopyListener()
     {
@@ -220,6 +223,14 @@ internal sealed unsafe class SyscallBroker
                         : _actions.Change(signal, (nint)a[1], (nint)a[2], a[3]) ?? Continue(ref response);
                 case SyscallNumber.ExitGroup:
                     _ = isMember ? StandBy() : 0;
+                    return Continue(ref response);
+                case SyscallNumber.Execve or SyscallNumber.Execveat:
+                    if (isMember && _member->Attached != 0)
+                    {
+                        _ = StandBy();
+                        Leaving?.Invoke();
+                    }
+
                     return Continue(ref response);
                 default:
                     return Continue(ref response);

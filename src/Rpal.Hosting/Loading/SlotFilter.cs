@@ -22,7 +22,7 @@ internal static class SlotFilter
     private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetFirstArgument = 16, OffsetAddressHigh = 16 + 4, OffsetSecondArgument = 16 + 8, OffsetLengthHigh = 16 + 8 + 4, OffsetMmapFlags = 16 + 3 * 8;
 
     private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", Mmap = "mmap", AtAddress = "at address", SignalAction = "signal action", Notify = "notify",
-        Option = "option", ArchOption = "architecture's option", OwnFilter = "own filter";
+        Option = "option", ArchOption = "architecture's option", OwnFilter = "own filter", OtherMode = "other mode";
 
     /// <summary>The calls that are looked at, and where that goes on: the most frequent first.</summary>
     private static readonly (long Number, string Then)[] s_rules =
@@ -36,6 +36,8 @@ internal static class SlotFilter
         (SyscallNumber.Readlink, IfFromSlot),
         (SyscallNumber.Readlinkat, IfFromSlot),
         (SyscallNumber.ExitGroup, IfFromSlot),
+        (SyscallNumber.Execve, IfFromSlot),
+        (SyscallNumber.Execveat, IfFromSlot),
         (SyscallNumber.ArchPrctl, ArchOption),
         (SyscallNumber.Mlock, AtAddress),
         (SyscallNumber.Mlock2, AtAddress),
@@ -84,7 +86,7 @@ internal static class SlotFilter
         const uint answerZero = SeccompReturn.Errno;             // "errno 0": the call returns 0
         uint first = (uint)(FamilyLayout.Slot(slot) >> 32), last = (uint)((FamilyLayout.Slot(slot) + FamilyLayout.SlotBytes - 1) >> 32);
         FilterProgram f = new();
-        f.Load(OffsetArch).Jump(BpfCode.JumpIfEqual, AuditArch.X86_64, no: Allow);
+        f.Load(OffsetArch).Jump(BpfCode.JumpIfEqual, AuditArch.X86_64, no: OtherMode);
         f.Load(OffsetNumber);
         foreach ((long number, string then) in keepsIdentity ? [.. s_rules, .. s_identity.Select(static n => (n, IfFromSlot))] : s_rules)
         {
@@ -117,6 +119,10 @@ internal static class SlotFilter
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
         f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);
         f.Return(answerZero);
+        f.Label(OtherMode).Load(OffsetIpHigh);                   // 32-bit calls have other numbers: from a slot there are none
+        f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotEnd >> 32), Allow);
+        f.Jump(BpfCode.JumpIfGreaterOrEqual, (uint)(FamilyLayout.SlotBase >> 32), no: Allow);
+        f.Return(SeccompReturn.Errno | (uint)Errno.ENOSYS);
         f.Label(Allow).Return(SeccompReturn.Allow);
         return f.Build();
 

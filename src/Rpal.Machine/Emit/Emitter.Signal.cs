@@ -54,7 +54,7 @@ internal sealed partial class Emitter
         c.mov(r15, FamilyLayout.MemberAreaBase);
         c.add(r15, rcx);
         c.rdgsbase(rbx);
-        EmitIsBlock(rbx, "chain");
+        EmitIsBlock(rbx, "no_block");
         if (_inject)
         {
             EmitInjection();
@@ -73,6 +73,14 @@ internal sealed partial class Emitter
         Here("signal_return");
         c.add(rsp, 24);
         c.ret();
+
+        // GS is nobody's, or a library's. Dispatch raises SIGSYS in foreign contexts only: then that library ran in one, and its system call must not be lost.
+        Here("no_block");
+        c.cmp(r12d, SystemCall.SigSys);
+        c.jne(L("chain"));
+        c.cmp(__dword_ptr[r13 + SigInfoCode], SystemCall.SysUserDispatch);
+        c.jne(L("chain"));
+        c.jmp(L("strayed"));
 
         // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with either word set
         // has its own thread inside or parked: no other can have that TID.

@@ -16,10 +16,13 @@ namespace Rpal.Internal;
 /// </para></remarks>
 internal sealed unsafe class ReceiverThread
 {
-    /// <summary>One a receiver, by its index in the member. The array does not move, so a receiver block can name an element.</summary>
-    private static readonly ReceiverThread?[] s_all = GC.AllocateArray<ReceiverThread?>(FamilyLayout.ReceiverCapacity, pinned: true);
+    /// <summary>Each receiver's thread, by its index in the member. The array does not move, so a receiver block can name an element.</summary>
+    private static readonly Thread?[] s_all = GC.AllocateArray<Thread?>(FamilyLayout.ReceiverCapacity, pinned: true);
 
     private static readonly bool s_fieldsAreKnown = ProbeFields();
+
+    [ThreadStatic]
+    private static ReceiverThread? t_self;
 
     private readonly Thread _thread;
     private readonly string? _name;
@@ -33,7 +36,8 @@ internal sealed unsafe class ReceiverThread
     {
         ReceiverThread self = new(Thread.CurrentThread, ExecutionContext.Capture()!);
         self.Reset();                                            // its construction left marks
-        s_all[receiver] = self;
+        s_all[receiver] = Thread.CurrentThread;
+        t_self = self;
         return (long)Unsafe.AsPointer(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(s_all), receiver));
     }
 
@@ -41,16 +45,18 @@ internal sealed unsafe class ReceiverThread
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LeaveNothing(ReceiverBlock* receiver)
     {
-        ReceiverThread self = Unsafe.AsRef<ReceiverThread>((void*)receiver->Thread);
-        Debug.Assert(ReferenceEquals(self._thread, Thread.CurrentThread), "A call is answered in the context that it entered.");
-        if (!s_fieldsAreKnown || self.IsChanged)
+        Thread thread = Unsafe.AsRef<Thread>((void*)receiver->Thread);
+        Debug.Assert(ReferenceEquals(thread, Thread.CurrentThread), "A call is answered in the context that it entered.");
+        if (!s_fieldsAreKnown || IsChanged(thread))
         {
-            self.Reset();
-            Debug.Assert(!s_fieldsAreKnown || !self.IsChanged, "A call leaves nothing behind in its receiver.");
+            t_self!.Reset();
+            Debug.Assert(!s_fieldsAreKnown || !IsChanged(thread), "A call leaves nothing behind in its receiver.");
         }
     }
 
-    private bool IsChanged => ContextOf(_thread) is not null || SynchronizationOf(_thread) is not null || IsMarked(_thread);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsChanged(Thread thread) =>              // one branch: each one is felt
+        (Unsafe.As<ExecutionContext?, nint>(ref ContextOf(thread)) | Unsafe.As<SynchronizationContext?, nint>(ref SynchronizationOf(thread)) | (IsMarked(thread) ? 1 : 0)) != 0;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void Reset()

@@ -1,5 +1,6 @@
 using Rpal.Linux;
 using Rpal.Machine.Blocks;
+using Rpal.Machine.Emit;
 using Rpal.Machine.Platform;
 
 namespace Rpal.Internal;
@@ -67,6 +68,7 @@ internal static unsafe class ThreadArmory
             InjectReload = s_injectReload,
         };
         block->Account->Used = 1;
+        OpenMask();
         PerCpuThread.Move(block);                                // while its system calls are its own
         int r = ((delegate* unmanaged<ThreadBlock*, int>)MemberRuntime.Header->Address(Routine.Arm))(block);
         if (r < 0)
@@ -78,6 +80,16 @@ internal static unsafe class ThreadArmory
 
         PerCpuThread.Armed();
         return ArmedThread.Block = block;
+    }
+
+    /// <summary>
+    /// Opens the mask for the two signals without which a call goes wrong: the kernel kills a process that blocks the one which dispatch raises, and a
+    /// context is called home by the other. Native libraries start their threads, and libc its timers', with all signals blocked.
+    /// </summary>
+    private static void OpenMask()
+    {
+        ulong needed = 1ul << Signal.SIGSYS - 1 | 1ul << SystemCall.Activation - 1;
+        _ = Sys.RtSigprocmask(SignalMaskHow.Unblock, &needed, null);             // fails for no valid argument
     }
 
     /// <summary>Why a thread cannot call, or be armed.</summary>

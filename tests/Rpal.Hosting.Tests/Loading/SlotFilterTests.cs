@@ -95,7 +95,12 @@ public sealed class SlotFilterTests
     public void A_call_to_the_host_reaches_it_from_anywhere(long ip) => Assert.Equal(SeccompReturn.UserNotif, Run(SyscallNumber.RtSigaction, ip, (long)HostCall.Attach));
 
     [Fact]
-    public void Other_architectures_are_left_alone() => Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Mmap, s_base, 0, 4096, 0, 0, architecture: 0x4000_0003));
+    public void Calls_in_32_bit_mode_are_refused_from_a_slot_and_left_alone_elsewhere()
+    {
+        const uint i386 = 0x4000_0003;
+        Assert.Equal(SeccompReturn.Errno | (uint)Errno.ENOSYS, Run(SyscallNumber.Mmap, s_base, 0, 4096, 0, 0, architecture: i386));
+        Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Mmap, 0x0804_8000, 0, 4096, 0, 0, architecture: i386));
+    }
 
     private static uint Run(long number, long ip, long a = 0, long b = 0, long c = 0, long d = 0, uint architecture = AuditArch.X86_64, SockFilter[]? filter = null)
     {

@@ -15,6 +15,7 @@ internal static class Deaths
         scenarios.Add("waits-for-the-dying", _ => WaitersAreTold());
         scenarios.Add("kill-the-middle", _ => KillTheMiddle());
         scenarios.Add("never-ends", _ => NeverEnds());
+        scenarios.Add("executes-another", args => ExecutesAnother(args[0]));
         scenarios.Add("dies-inside", args => DiesInside(args[0], Enum.Parse<Deed>(args[1]), long.Parse(args[2]), int.Parse(args[3])));
         scenarios.Add("goes-on-after", args => GoesOnAfter(args[0], int.Parse(args[1])));
     }
@@ -176,6 +177,20 @@ internal static class Deaths
         Check.Comes(() => File.Exists(file));
         work = Calls.Connect("work");                                           // it may have been started anew
         Check.Comes(() => Waiting.ReceiversReady("work") == receivers);
+        GoOn(work);
+        return 0;
+    }
+
+    /// <summary>The service's process goes on, as another program: its callers are told all the same, in a call and after it.</summary>
+    private static int ExecutesAnother(string where)
+    {
+        RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
+        victim.Do(Deed.FailExec);
+        Check.Equal(3L, victim.Add(1, 2));                       // there was no such program: it is as it was
+        CancellationToken gone = victim.Gone;
+        Check.Equal(CallStatus.PeerDied, victim.TryDo(where == "handler" ? Deed.Exec : Deed.ExecOnAThread));
+        IsDead(victim);
+        Check.Comes(() => gone.IsCancellationRequested);
         GoOn(work);
         return 0;
     }

@@ -13,7 +13,7 @@ internal enum Deed
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
     StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
     SleepAtHome, ReceivedTicks, KernelPid,
-    SeeTraces, LeaveTraces, LeaveTracesAndThrow, LeaveTracesAtHome, ForgetTheCaller, TakeGs, SetIds, AnswerThroughGate, HoldAtHome, Held, LetGo,
+    SeeTraces, LeaveTraces, LeaveTracesAndThrow, LeaveTracesAtHome, ForgetTheCaller, TakeGs, SetIds, Exec, ExecOnAThread, FailExec, AnswerThroughGate, HoldAtHome, Held, LetGo,
 }
 
 /// <summary>What a callee does when it is told to.</summary>
@@ -91,6 +91,9 @@ internal static class Deeds
             case Deed.LeaveTraces: return Isolation.Leave((Traces)n);
             case Deed.LeaveTracesAndThrow: Isolation.Leave((Traces)n); throw new InvalidOperationException("as told");
             case Deed.LeaveTracesAtHome: KernelDeeds.UseFile(); return Isolation.Leave((Traces)n);
+            case Deed.Exec: return KernelDeeds.Exec("/bin/sleep");
+            case Deed.ExecOnAThread: new Thread(static () => KernelDeeds.Exec("/bin/sleep")) { IsBackground = true }.Start(); Announce(ref answer); return Compute(TimeSpan.MaxValue);
+            case Deed.FailExec: return KernelDeeds.Exec("/nothing/here");
             case Deed.SetIds: return KernelDeeds.SetIds();
             case Deed.TakeGs: return Isolation.TakeGs();
             case Deed.ForgetTheCaller: return Isolation.ForgetTheCaller();

@@ -20,6 +20,7 @@ internal static class Threads
         scenarios.AddCaller("gs-is-taken-in-a-handler", static work => Check.That(work.TryDo(Deed.TakeGs) == CallStatus.PeerDied));
         scenarios.AddCaller("big-request", BigRequest);
         scenarios.AddCaller("sets-ids", SetsIds);
+        scenarios.AddCaller("blocks-signals", BlocksSignals);
         scenarios.Add("services-come-and-go", _ => ServicesComeAndGo(500));
         scenarios.Add("old-connections", _ => OldConnections());
     }
@@ -171,6 +172,22 @@ internal static class Threads
                 Check.Equal(3L, work.Add(1, 2));
                 Check.Equal(service, work.Do(Deed.KernelPid));
             }
+        });
+    }
+
+    /// <summary>As native libraries start their threads: with all signals blocked.</summary>
+    private static unsafe void BlocksSignals(RpalConnection work)
+    {
+        Check.Parallel(2, _ =>
+        {
+            ulong all = ulong.MaxValue;
+            Check.Equal(0, Sys.RtSigprocmask(SignalMaskHow.SetMask, &all, null));
+            for (int i = 0; i < 100; i++)
+            {
+                Check.Equal(1L, work.Do(Deed.FileExists));
+            }
+
+            Check.That(work.Do(Deed.Collect) > 0);
         });
     }
 
