@@ -289,7 +289,8 @@ internal sealed unsafe class Member
                 {
                     _notice($"an error in the host while it executes another program: {e.OneLine()}. That is a fault of Rpal: please report it.");
                 }
-            }) { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
+            })
+            { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
         {
