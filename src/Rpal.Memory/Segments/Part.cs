@@ -11,7 +11,7 @@ public readonly record struct Part(Segment Segment, int Index, PartKind Kind, lo
     /// <summary>Parts begin at multiples of a cache line pair: the prefetcher of the neighbour does not reach in.</summary>
     public const int Alignment = 128;
 
-    /// <summary>Its first byte in this process. The segment must stay open while it is used.</summary>
+    /// <summary>Its first byte in this process. The segment must stay open, and referred to, while it is used.</summary>
     public unsafe byte* Address => Segment.Address + Offset;
 
     /// <summary>Its bytes, the first 2 GiB - 1 of them. As <see cref="Address"/>.</summary>

@@ -12,6 +12,9 @@ internal sealed class Tombstone : CriticalFinalizerObject
 {
     private const int Empty = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve;
 
+    /// <summary>Longest wait for finalizers, any of which may hang: the place is not free then.</summary>
+    private static readonly TimeSpan FinalizerPatience = TimeSpan.FromSeconds(2);
+
     private static readonly Lock s_lock = new();
 
     /// <summary>Places, not the objects, which would then never go.</summary>
@@ -103,7 +106,7 @@ internal sealed class Tombstone : CriticalFinalizerObject
         if (IsAt(address, lengthBytes))
         {
             GC.Collect();
-            GC.WaitForPendingFinalizers();
+            _ = Task.Run(GC.WaitForPendingFinalizers).Wait(FinalizerPatience);
         }
     }
 

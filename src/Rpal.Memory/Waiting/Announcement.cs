@@ -1,4 +1,5 @@
 using Rpal.Linux;
+using Rpal.Memory.Segments;
 
 namespace Rpal.Memory.Waiting;
 
@@ -9,10 +10,10 @@ namespace Rpal.Memory.Waiting;
 /// A bit per party and not a count: whoever clears away a dead process knows exactly what to take back, and can do it twice. The threads of
 /// one process count themselves in their own memory, under a lock, so that the bit is never taken back while one of them needs it.
 /// </remarks>
-internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
+internal sealed unsafe class Announcement(SemaphoreBlock* block, Segment segment)
 {
     private readonly Lock _lock = new();
-    private readonly ulong _bit = 1ul << SemaphoreBlock.CountBits + party;
+    private readonly ulong _bit = 1ul << SemaphoreBlock.CountBits + segment.Self.Number;
     private int _threads;
 
     /// <summary>Before the last look at the count. SYNC semaphore-waiter: pairs with SemaphoreWord.Add, both by a locked instruction on the same word.</summary>
@@ -26,6 +27,7 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
             }
         }
 
+        GC.KeepAlive(segment);                                   // its memory goes with the last reference to it
         SleepWatch.Rouse();
     }
 
@@ -38,6 +40,8 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
                 Interlocked.And(ref block->State, ~_bit);
             }
         }
+
+        GC.KeepAlive(segment);
     }
 
     /// <summary>Wakes whoever sleeps here.</summary>
@@ -46,7 +50,9 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
     {
         lock (_lock)
         {
-            return _threads != 0 && Sys.FutexWakeShared(&block->Count, int.MaxValue) >= 0;
+            bool asleep = _threads != 0 && Sys.FutexWakeShared(&block->Count, int.MaxValue) >= 0;
+            GC.KeepAlive(segment);
+            return asleep;
         }
     }
 
@@ -74,6 +80,7 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, int party)
             _ = Sys.FutexWakeShared(&block->Count, int.MaxValue);
         }
 
+        GC.KeepAlive(segment);
         return true;
     }
 }

@@ -33,7 +33,7 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
     public void CountCorrupt() => Interlocked.Increment(ref _corrupt);
 
     /// <summary>One per semaphore, however many objects there are for it.</summary>
-    public Announcement AnnouncementAt(long offset) => _announcements.GetOrAdd(offset, static (o, s) => new Announcement((SemaphoreBlock*)(s.Address + o), s.Self.Number), _segment);
+    public Announcement AnnouncementAt(long offset) => _announcements.GetOrAdd(offset, static (o, s) => new Announcement((SemaphoreBlock*)(s.Address + o), s), _segment);
 
     /// <summary>Before anybody sleeps here.</summary>
     public void Watch()
