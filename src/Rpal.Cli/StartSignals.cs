@@ -15,7 +15,8 @@ internal static unsafe class StartSignals
         LearnOfChildren();
     }
 
-    /// <summary>A signal that is blocked in all threads waits for ever: SIGTERM would not stop rpal. One open thread is enough for signals to the process.</summary>
+    /// <summary>A signal that is blocked in all threads waits for ever: SIGTERM would not stop rpal. One open thread is enough for signals
+    /// to the process.</summary>
     private static void OpenThread()
     {
         ulong none = 0;

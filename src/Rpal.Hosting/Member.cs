@@ -26,7 +26,8 @@ public readonly record struct MemberExit(int ExitCode, int Signal)
 }
 
 /// <summary>One running member, as the host sees it.</summary>
-/// <remarks>Comes back: its PID once it is reaped, its slot once that is given back. Signals go through the pidfd, and to its group while it is not reaped; later
+/// <remarks>Comes back: its PID once it is reaped, its slot once that is given back. Signals go through the pidfd, and to its group while
+/// it is not reaped; later
 /// members in the slot have another <see cref="Generation"/>.</remarks>
 internal sealed unsafe class Member
 {
@@ -206,7 +207,8 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <summary>Takes slots until one is empty, and makes its area readable. One that is not empty stays taken: nobody else could use it either.</summary>
+    /// <summary>Takes slots until one is empty, and makes its area readable. One that is not empty stays taken: nobody else could use it
+    /// either.</summary>
     /// <exception cref="MemberStartException">There is none, or its area cannot be used.</exception>
     private static (int Index, SlotSpace Space) EmptySlot(Family family, string name, Action<string> notice)
     {
@@ -263,12 +265,14 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <summary>By the broker's thread, before the member's execve goes on.</summary>
-    private void Leaving()
+    /// <summary>Starts a watch. By the broker's thread, before the member's execve goes on.</summary>
+    /// <param name="tid">The thread that asks.</param>
+    private void Leaving(int tid)
     {
-        if (Interlocked.Exchange(ref _execWatches, 1) != 0)
+        // Where its memory cannot be read (ptrace_scope), it would look as if it had left. And a search through PATH makes one call after the other.
+        if (!AddressSpace.IsSharedBy(tid) || Interlocked.Exchange(ref _execWatches, 1) != 0)
         {
-            return;                                              // a search through PATH makes one call after the other
+            return;
         }
 
         try
@@ -277,7 +281,7 @@ internal sealed unsafe class Member
             {
                 try
                 {
-                    bool left = ExecWatch.Await(Pid, () => Volatile.Read(ref *(uint*)&_block->State) == (uint)MemberState.Running && !_exit.Task.IsCompleted);
+                    bool left = ExecWatch.Await(Pid, () => IsRunning);
                     Volatile.Write(ref _execWatches, 0);
                     if (left && Announce() is { } report)
                     {
@@ -298,7 +302,10 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <summary>Tells callers and gives back what its threads had borrowed, once: at its end or when it has left, whatever comes first.</summary>
+    private bool IsRunning => Volatile.Read(ref *(uint*)&_block->State) == (uint)MemberState.Running && !_exit.Task.IsCompleted;
+
+    /// <summary>Tells callers and gives back what its threads had borrowed, once: at its end or when it has left, whatever comes
+    /// first.</summary>
     /// <returns>What is to be run on; null: it was told.</returns>
     private DeathReport? Announce()
     {

@@ -97,7 +97,8 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         return _done.Task;
     }
 
-    /// <summary>A copy of one of its descriptors for a keeper; of one that nobody writes to any more, something that is at its end too.</summary>
+    /// <summary>A copy of one of its descriptors for a keeper; of one that nobody writes to any more, something that is at its end
+    /// too.</summary>
     /// <param name="which">0 standard output, 1 standard error.</param>
     /// <returns>The copy, or -errno.</returns>
     public int Copy(int which)

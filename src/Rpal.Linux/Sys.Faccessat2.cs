@@ -3,7 +3,8 @@ namespace Rpal.Linux;
 internal static unsafe partial class Sys
 {
     /// <summary>faccessat2(2) with X_OK: may this process, as it is now, execute an open file? Since Linux 5.8.</summary>
-    /// <returns>0 when it may, or -errno: EACCES no permission, or a file system mounted noexec; ENOSYS or EPERM where the call is not allowed.</returns>
+    /// <returns>0 when it may, or -errno: EACCES no permission, or a file system mounted noexec; ENOSYS or EPERM where the call is not
+    /// allowed.</returns>
     public static int MayExecute(int fd)
     {
         const int execute = 1, effectiveIds = 0x200, emptyPath = 0x1000;     // X_OK, AT_EACCESS, AT_EMPTY_PATH

@@ -4,7 +4,8 @@ namespace Rpal.Linux;
 
 internal static unsafe partial class Sys
 {
-    /// <summary>SIGRTMIN as libc has it: the signals from 32 up to it are libc's own (cancelling threads, changing the ids of all threads).</summary>
+    /// <summary>SIGRTMIN as libc has it: the signals from 32 up to it are libc's own (cancelling threads, changing the ids of all
+    /// threads).</summary>
     /// <returns>34 in glibc, 35 in musl. Source: signal(7), nptl(7).</returns>
     public static int Sigrtmin() => LibcCurrentSigrtmin();
 

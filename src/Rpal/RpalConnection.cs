@@ -68,8 +68,10 @@ public sealed class RpalConnection
         MemberRuntime.Attach();
         try
         {
-            return TryConnect(service, key) ?? await Task.Factory.StartNew(() => Await(service, key, cancellationToken), cancellationToken,
-                TaskCreationOptions.LongRunning | TaskCreationOptions.RunContinuationsAsynchronously, TaskScheduler.Default).ConfigureAwait(false);
+            // User code does not go on on the thread that waited: it ends right after.
+            const TaskCreationOptions options = TaskCreationOptions.LongRunning | TaskCreationOptions.RunContinuationsAsynchronously;
+            return TryConnect(service, key)
+                ?? await Task.Factory.StartNew(() => Await(service, key, cancellationToken), cancellationToken, options, TaskScheduler.Default).ConfigureAwait(false);
         }
         catch (OperationCanceledException e)
         {
@@ -201,7 +203,8 @@ public sealed class RpalConnection
 
     /// <summary>One call with memory that is this process's to lend.</summary>
     private unsafe CallStatus Call(
-        int method, byte* request, int requestLengthBytes, byte* answer, int answerCapacityBytes, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
+        int method, byte* request, int requestLengthBytes, byte* answer, int answerCapacityBytes, out int answerLengthBytes,
+        Deadline deadline, CancellationToken cancellationToken)
     {
         CallFrame frame = new()
         {
@@ -217,17 +220,23 @@ public sealed class RpalConnection
         return status;
     }
 
-    /// <summary>A handler hands on what it was lent: the next process gets copies, which live as long as this one (<see cref="OwnMemory"/>).</summary>
+    /// <summary>A handler hands on what it was lent: the next process gets copies, which live as long as this one (<see
+    /// cref="OwnMemory"/>).</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private CallStatus CallWithCopies<TRequest, TAnswer>(int method, in TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
+    private CallStatus CallWithCopies<TRequest, TAnswer>(
+        int method, in TRequest request, ref TAnswer answer, Deadline deadline, CancellationToken cancellationToken)
         where TRequest : unmanaged
-        where TAnswer : unmanaged =>
-        CallWithCopies(
-            method, MemoryMarshal.AsBytes(new ReadOnlySpan<TRequest>(in request)), MemoryMarshal.AsBytes(new Span<TAnswer>(ref answer)), isValue: true, out _, deadline, cancellationToken);
+        where TAnswer : unmanaged
+    {
+        ReadOnlySpan<byte> requestBytes = MemoryMarshal.AsBytes(new ReadOnlySpan<TRequest>(in request));
+        Span<byte> answerBytes = MemoryMarshal.AsBytes(new Span<TAnswer>(ref answer));
+        return CallWithCopies(method, requestBytes, answerBytes, isValue: true, out _, deadline, cancellationToken);
+    }
 
     // A value as answer goes there and back whole, because the handler may leave it as it is.
     private unsafe CallStatus CallWithCopies(
-        int method, ReadOnlySpan<byte> request, Span<byte> answer, bool isValue, out int answerLengthBytes, Deadline deadline, CancellationToken cancellationToken)
+        int method, ReadOnlySpan<byte> request, Span<byte> answer, bool isValue, out int answerLengthBytes,
+        Deadline deadline, CancellationToken cancellationToken)
     {
         byte[] ownRequest = ArrayPool<byte>.Shared.Rent(request.Length), ownAnswer = ArrayPool<byte>.Shared.Rent(answer.Length);
         try

@@ -7,7 +7,8 @@ using Rpal.Linux;
 namespace Rpal.Children;
 
 /// <summary>
-/// A process that a test starts, and all that it starts in its turn, also what outlives it: they have a mark in their environment. All are killed
+/// A process that a test starts, and all that it starts in its turn, also what outlives it: they have a mark in their environment. All are
+/// killed
 /// when the child is disposed.
 /// </summary>
 /// <remarks>PR_SET_PDEATHSIG would not do: it strikes when the thread that forked ends, and here that is one of the pool.</remarks>
@@ -32,7 +33,8 @@ internal sealed class Child : IDisposable
 
     public Process Process { get; }
 
-    /// <summary>Starts a child. Its signals are all default, and none is blocked but <paramref name="blocked"/>: bit n-1 for signal n.</summary>
+    /// <summary>Starts a child. Its signals are all default, and none is blocked but <paramref name="blocked"/>: bit n-1 for signal
+    /// n.</summary>
     public static Child Start(ProcessStartInfo start, ulong blocked = 0) => new(start, blocked);
 
     public static Child Start(string program, params string[] arguments) => new(new ProcessStartInfo(program, arguments));

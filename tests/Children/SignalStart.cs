@@ -4,7 +4,8 @@ using Rpal.Linux;
 namespace Rpal.Children;
 
 /// <summary>
-/// A start of a process whose signals are as after boot: all default, none blocked. A child gets what its parent ignores and blocks, and a test host gets
+/// A start of a process whose signals are as after boot: all default, none blocked. A child gets what its parent ignores and blocks, and a
+/// test host gets
 /// it from whoever started it: a script's background job ignores SIGINT and SIGQUIT, nohup SIGHUP.
 /// </summary>
 internal static unsafe class SignalStart
@@ -16,7 +17,8 @@ internal static unsafe class SignalStart
     private static readonly Lock s_lock = new();
     private static nint s_emptyHandler;
 
-    /// <summary>Starts it with the mask of this thread, which is <paramref name="blocked"/> for that moment: bit n-1 for signal n.</summary>
+    /// <summary>Starts it with the mask of this thread, which is <paramref name="blocked"/> for that moment: bit n-1 for signal
+    /// n.</summary>
     public static Process Start(ProcessStartInfo start, ulong blocked = 0)
     {
         lock (s_lock)
@@ -37,7 +39,8 @@ internal static unsafe class SignalStart
     }
 
     /// <summary>
-    /// Gives this process an empty handler for each signal that it ignores: that changes nothing for it, and execve(2) makes a default of a handler, but
+    /// Gives this process an empty handler for each signal that it ignores: that changes nothing for it, and execve(2) makes a default of a
+    /// handler, but
     /// leaves what is ignored.
     /// </summary>
     private static void HandleWhatIsIgnored()

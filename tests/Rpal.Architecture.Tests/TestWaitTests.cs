@@ -5,7 +5,8 @@ namespace Rpal.Architecture.Tests;
 /// <summary>A test ends within a bound that it states, also when it fails, and leaves no process behind.</summary>
 public sealed partial class TestWaitTests
 {
-    /// <summary>They start processes through PeerProcess, whose waits are bounded, and do not all use the bounded forms themselves yet.</summary>
+    /// <summary>They start processes through PeerProcess, whose waits are bounded, and do not all use the bounded forms themselves
+    /// yet.</summary>
     private static readonly string[] s_exempt = ["Rpal.Memory.Tests", "Rpal.MemoryPeer"];
 
     [Fact]

@@ -1,6 +1,7 @@
 namespace Rpal.Hosting.Tests;
 
-/// <summary>System calls that act on an address space: in a member they act on the member, or are refused, and nobody else has anything of it.</summary>
+/// <summary>System calls that act on an address space: in a member they act on the member, or are refused, and nobody else has anything of
+/// it.</summary>
 public sealed class AddressSpaceTests : IDisposable
 {
     private readonly TestFolder _folder = new();

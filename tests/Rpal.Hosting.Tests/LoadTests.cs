@@ -1,6 +1,7 @@
 namespace Rpal.Hosting.Tests;
 
-/// <summary>Programs that cannot be loaded, or change while they are: that start fails with one line, and the host and the others go on.</summary>
+/// <summary>Programs that cannot be loaded, or change while they are: that start fails with one line, and the host and the others go
+/// on.</summary>
 public sealed class LoadTests : IDisposable
 {
     private const int NotStartable = 126;

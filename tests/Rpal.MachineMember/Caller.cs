@@ -81,7 +81,8 @@ internal static unsafe class Caller
     }
 
     /// <summary>
-    /// Short-lived threads, too: each is created by an armed thread and inherits its GS. The last of a line of three inherits that of one that has ended, and mostly
+    /// Short-lived threads, too: each is created by an armed thread and inherits its GS. The last of a line of three inherits that of one
+    /// that has ended, and mostly
     /// gets its stack, so its FS.
     /// </summary>
     private static void Work(string mode, Random random, long until, int index)

@@ -7,7 +7,8 @@ namespace Rpal.TestHost;
 /// <summary>Starts this program again under a container's seccomp filter and without a container's missing capabilities.</summary>
 /// <remarks>
 /// Source: moby's profiles/seccomp/default.json for a container without added capabilities, on Linux 4.8 and newer. "hardened" also denies
-/// ptrace and process_vm_*, as older kernels' profiles did. "untraced" has no filter and lacks CAP_SYS_PTRACE alone. Only what a family could come across is here.
+/// ptrace and process_vm_*, as older kernels' profiles did. "untraced" has no filter and lacks CAP_SYS_PTRACE alone. Only what a family
+/// could come across is here.
 /// </remarks>
 internal static unsafe class Confinement
 {

@@ -1,6 +1,7 @@
 namespace Rpal.Cli.Torture;
 
-/// <summary>The threads of a member that calls: a line for each caller, one stretch of calls after the other, each by a thread of another descent.</summary>
+/// <summary>The threads of a member that calls: a line for each caller, one stretch of calls after the other, each by a thread of another
+/// descent.</summary>
 internal static class CallerLine
 {
     /// <summary>Runs until the torture is over. What one line throws ends the process.</summary>

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace Rpal.Cli.Torture;
 
-/// <summary>A member that calls: one object a line of threads, of which one calls at a time. Every outcome is checked against what the host did.</summary>
+/// <summary>A member that calls: one object a line of threads, of which one calls at a time. Every outcome is checked against what the host
+/// did.</summary>
 internal sealed unsafe class CallerRole
 {
     /// <summary>For a callee that may be starting: another one then.</summary>

@@ -3,10 +3,12 @@ using Rpal.Linux;
 
 namespace Rpal.Cli.Torture;
 
-/// <summary>Whose thread makes a stretch of calls. What identifies a thread (GS, FS, TID, stack) is inherited or comes back, differently for each.</summary>
+/// <summary>Whose thread makes a stretch of calls. What identifies a thread (GS, FS, TID, stack) is inherited or comes back, differently
+/// for each.</summary>
 internal enum Carrier
 {
-    /// <summary>The last of three: a thread calls, starts the second and ends; the second waits for its TID to be gone and starts the third, which gets its stack.</summary>
+    /// <summary>The last of three: a thread calls, starts the second and ends; the second waits for its TID to be gone and starts the
+    /// third, which gets its stack.</summary>
     Heir,
 
     /// <summary>A thread of the pool.</summary>

@@ -123,7 +123,8 @@ internal struct MemberPlace
     [FieldOffset(96)] public ulong WorkedIncarnation;
 }
 
-/// <summary>One line of callers over all its processes: the call that it is in, and its counts. One thread of a line calls at a time.</summary>
+/// <summary>One line of callers over all its processes: the call that it is in, and its counts. One thread of a line calls at a
+/// time.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 256)]
 internal struct CallPlace
 {

@@ -62,7 +62,8 @@ internal struct AnswerHeader
     /// <summary>The callee's process, as its first thread learned it from the kernel.</summary>
     [FieldOffset(48)] public int Pid;
 
-    /// <summary>The process whose system calls the handler's were; 0: the deed does not ask (<see cref="TortureMessage.AsksKernel"/>).</summary>
+    /// <summary>The process whose system calls the handler's were; 0: the deed does not ask (<see
+    /// cref="TortureMessage.AsksKernel"/>).</summary>
     [FieldOffset(52)] public int KernelPid;
 }
 

@@ -4,10 +4,12 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Broker;
 
 /// <summary>
-/// The calls of one member that set something for its whole address space, which is the family's: some are done to the member's own mappings instead,
+/// The calls of one member that set something for its whole address space, which is the family's: some are done to the member's own
+/// mappings instead,
 /// others refused with the error of a kernel that does not have them. docs/address-space.md has them all.
 /// </summary>
-/// <remarks>Every call returns what the member is to see, 0 or more or -errno, or null: the kernel may do it. Used by the member's broker thread only.</remarks>
+/// <remarks>Every call returns what the member is to see, 0 or more or -errno, or null: the kernel may do it. Used by the member's broker
+/// thread only.</remarks>
 internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Notices notices)
 {
     private const int FutexHashSetSlots = 1;
@@ -61,7 +63,8 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
         return -(int)Errno.EPERM;
     }
 
-    /// <summary>seccomp(2) and PR_SET_SECCOMP, of a member or of its child: the kernel refuses it because of the member's own filter. Here it is only said.</summary>
+    /// <summary>seccomp(2) and PR_SET_SECCOMP, of a member or of its child: the kernel refuses it because of the member's own filter. Here
+    /// it is only said.</summary>
     public void OwnFilter(bool strict) => notices.Once(NoticeKind.OwnFilter, strict
         ? "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible."
         : "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. So a member can neither host a family nor supervise system calls.");

@@ -4,8 +4,10 @@ namespace Rpal.Hosting.Broker;
 
 /// <summary>Who waits for the answer to a system call.</summary>
 /// <remarks>
-/// It is a thread and not a process: descriptors, credentials, directories and namespaces are the calling thread's own (unshare(2), credentials(7)),
-/// so whatever the host does for a call it does with that thread's. Comes back: its TID, as soon as it is killed; the notification's id does not.
+/// It is a thread and not a process: descriptors, credentials, directories and namespaces are the calling thread's own (unshare(2),
+/// credentials(7)),
+/// so whatever the host does for a call it does with that thread's. Comes back: its TID, as soon as it is killed; the notification's id
+/// does not.
 /// </remarks>
 /// <param name="Tid">The calling thread.</param>
 /// <param name="IsMember">Whether it is one of the member's process; else of a child that has the member's filter.</param>

@@ -3,8 +3,10 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Broker;
 
 /// <summary>
-/// setuid(2) and the like of one member, where the host has no CAP_SYS_PTRACE. Then a member that becomes another user takes the host's access to its
-/// descriptors away, and to all members', because the kernel makes the address space non-dumpable. Setting that back would open the whole family
+/// setuid(2) and the like of one member, where the host has no CAP_SYS_PTRACE. Then a member that becomes another user takes the host's
+/// access to its
+/// descriptors away, and to all members', because the kernel makes the address space non-dumpable. Setting that back would open the whole
+/// family
 /// to every process of the new user. So it is refused.
 /// </summary>
 /// <remarks>Calls that change nothing are the kernel's. Used by the member's broker thread only.</remarks>

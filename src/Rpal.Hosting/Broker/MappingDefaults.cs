@@ -5,10 +5,12 @@ using Rpal.Machine.Blocks;
 namespace Rpal.Hosting.Broker;
 
 /// <summary>
-/// What one member asked for of all its mappings (mlockall(2), PR_SET_THP_DISABLE). The kernel keeps that for an address space, so here it is done
+/// What one member asked for of all its mappings (mlockall(2), PR_SET_THP_DISABLE). The kernel keeps that for an address space, so here it
+/// is done
 /// to each of the member's mappings: those that it has, and those that the host places for it from then on.
 /// </summary>
-/// <remarks>Mappings at fixed addresses, which the kernel makes without the host, are not seen. Used by the member's broker thread.</remarks>
+/// <remarks>Mappings at fixed addresses, which the kernel makes without the host, are not seen. Used by the member's broker
+/// thread.</remarks>
 internal sealed class MappingDefaults(SlotSpace space)
 {
     private readonly List<(long Start, long End)> _mappings = [];
@@ -109,7 +111,8 @@ internal sealed class MappingDefaults(SlotSpace space)
         return mapped;
     }
 
-    /// <summary>In two steps: only the first can fail for the limit, and pages that cannot be filled (a reservation's) are no error of mlockall.</summary>
+    /// <summary>In two steps: only the first can fail for the limit, and pages that cannot be filled (a reservation's) are no error of
+    /// mlockall.</summary>
     private static bool Lock(long start, long length, bool onFault)
     {
         int r = Sys.Mlock((nint)start, (nuint)length, onFault: true);

@@ -1,6 +1,7 @@
 namespace Rpal.Hosting.Broker;
 
-/// <summary>Lines for the operator about one member, kept until its thread has its answer: the operator's terminal may be slow. Used by the member's broker thread.</summary>
+/// <summary>Lines for the operator about one member, kept until its thread has its answer: the operator's terminal may be slow. Used by the
+/// member's broker thread.</summary>
 internal sealed class Notices
 {
     private readonly HashSet<NoticeKind> _told = [];

@@ -8,8 +8,10 @@ namespace Rpal.Hosting.Broker;
 
 /// <summary>
 /// Answers the system calls of one member that only the host can get right in a shared address space: placement of its
-/// mappings, what concerns the whole address space, its own name for /proc/self/exe, its signal actions, and the calls to the host. Here is who asks and whose answer it gets; the
-/// answers are <see cref="MappingCalls"/>', <see cref="AddressSpaceSettings"/>', <see cref="Credentials"/>', <see cref="OwnExecutable"/>'s and <see cref="SignalActions"/>'. One thread per member.
+/// mappings, what concerns the whole address space, its own name for /proc/self/exe, its signal actions, and the calls to the host. Here is
+/// who asks and whose answer it gets; the
+/// answers are <see cref="MappingCalls"/>', <see cref="AddressSpaceSettings"/>', <see cref="Credentials"/>', <see cref="OwnExecutable"/>'s
+/// and <see cref="SignalActions"/>'. One thread per member.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -71,7 +73,7 @@ internal sealed unsafe class SyscallBroker
     }
 
     /// <summary>The process, which uses the API, is about to execute another program, if that can be executed. Must not wait.</summary>
-    public Action? Leaving { get; set; }
+    public Action<int>? Leaving { get; set; }
 
     /// <summary>A copy of the listener for a keeper, or -errno: nobody has the filter any more.</summary>
     public int CopyListener()
@@ -228,7 +230,7 @@ internal sealed unsafe class SyscallBroker
                     if (isMember && _member->Attached != 0)
                     {
                         _ = StandBy();
-                        Leaving?.Invoke();
+                        Leaving?.Invoke(tid);
                     }
 
                     return Continue(ref response);

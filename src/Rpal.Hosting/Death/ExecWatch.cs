@@ -2,7 +2,8 @@ using Rpal.Hosting.Loading;
 
 namespace Rpal.Hosting.Death;
 
-/// <summary>Looks whether a member that asked to execute another program has done so: then its process lives, and the member does not.</summary>
+/// <summary>Looks whether a member that asked to execute another program has done so: then its process lives, and the member does
+/// not.</summary>
 /// <remarks><code>
 /// execve asked ──► all threads gone from the address space ──► left: told as a death
 ///                  it did not come to that (ENOENT, EACCES)    the watch ends
@@ -40,7 +41,8 @@ internal static class ExecWatch
     {
         try
         {
-            return Directory.EnumerateDirectories($"/proc/{pid}/task").Any(static task => int.TryParse(Path.GetFileName(task), out int tid) && AddressSpace.IsSharedBy(tid));
+            return Directory.EnumerateDirectories($"/proc/{pid}/task")
+                .Any(static task => int.TryParse(Path.GetFileName(task), out int tid) && AddressSpace.IsSharedBy(tid));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

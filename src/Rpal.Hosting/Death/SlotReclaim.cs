@@ -17,7 +17,8 @@ namespace Rpal.Hosting.Death;
 /// </code>
 /// Comes back? A slot's does not while this runs: it is given back last. A copier names the member's start, which never comes
 /// again. The numbers of processes do: each is looked at again behind a descriptor before it is killed. Thread numbers are not used here.
-/// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that cannot be
+/// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that
+/// cannot be
 /// emptied is left out: nobody gets it any more.
 /// </remarks>
 internal sealed unsafe class SlotReclaim(Family family, int index, Action<string> notice, DeathReport? report = null)

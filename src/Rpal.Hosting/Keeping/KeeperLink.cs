@@ -13,10 +13,12 @@ internal sealed unsafe class KeeperLink : IDisposable
     /// <summary>One word a slot: the last notification that the host received, or 0 before the first. Written by the brokers, read by the keeper once the host is gone.</summary>
     public const int TableBytes = 4096;
 
-    /// <summary>Of the host: the table, socket, process and thread, and while another keeper is started its socket's other end, /dev/null and a member's copies.</summary>
+    /// <summary>Of the host: the table, socket, process and thread, and while another keeper is started its socket's other end, /dev/null
+    /// and a member's copies.</summary>
     public const int Descriptors = 3 + 2 + 2 + Ward.DescriptorCount;
 
-    /// <summary>Keepers in a row that are started after one has ended; one that ran for <see cref="Backoff.Healthy"/> begins a new row.</summary>
+    /// <summary>Keepers in a row that are started after one has ended; one that ran for <see cref="Backoff.Healthy"/> begins a new
+    /// row.</summary>
     public const int RestartLimit = 10;
 
     /// <summary>For a keeper's answer; it may just be starting, on a machine with much to do.</summary>
@@ -95,7 +97,8 @@ internal sealed unsafe class KeeperLink : IDisposable
 
     /// <summary>From here on it is handed to the next keeper too, until it ends.</summary>
     /// <param name="member">It.</param>
-    /// <param name="copies">Makes copies of its descriptors, in <see cref="Ward"/>'s order, to be closed here; -errno for those that cannot be made, EBADF once it has ended.</param>
+    /// <param name="copies">Makes copies of its descriptors, in <see cref="Ward"/>'s order, to be closed here; -errno for those that cannot
+    /// be made, EBADF once it has ended.</param>
     public void Follow(Member member, Func<int[]> copies)
     {
         string? notice;

@@ -6,15 +6,18 @@ namespace Rpal.Hosting.Keeping;
 
 /// <summary>A keeper's process and the socket to it.</summary>
 /// <remarks>
-/// Started like a member's task, up to execve, and not by <see cref="System.Diagnostics.Process"/>: that one reaps every child where the host is process 1, so that
-/// members' exit codes would be lost. Its runtime starts no thread after its beginning: no tiered compilation, no concurrent collection, no diagnostics.
+/// Started like a member's task, up to execve, and not by <see cref="System.Diagnostics.Process"/>: that one reaps every child where the
+/// host is process 1, so that
+/// members' exit codes would be lost. Its runtime starts no thread after its beginning: no tiered compilation, no concurrent collection, no
+/// diagnostics.
 /// </remarks>
 internal sealed unsafe class KeeperProcess : IDisposable
 {
     /// <summary>The socket's number in the keeper.</summary>
     private const int SocketThere = 3;
 
-    /// <summary>For a task's first steps: longer, and it is stopped or the machine stands still; then it fails at a later step, and says so.</summary>
+    /// <summary>For a task's first steps: longer, and it is stopped or the machine stands still; then it fails at a later step, and says
+    /// so.</summary>
     private const int StepPatienceMs = 10_000;
 
     /// <summary>No system call's result.</summary>

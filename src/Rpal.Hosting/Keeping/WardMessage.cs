@@ -5,8 +5,10 @@ using Rpal.Linux;
 
 namespace Rpal.Hosting.Keeping;
 
-/// <summary>What the host tells its keeper about a member; with it come copies of <see cref="Ward"/>'s descriptors, in their order.</summary>
-/// <remarks>"PID SLOT GRACE-MS NAME" in UTF-8: nothing that a process short of threads, memory or descriptors would have to load first.</remarks>
+/// <summary>What the host tells its keeper about a member; with it come copies of <see cref="Ward"/>'s descriptors, in their
+/// order.</summary>
+/// <remarks>"PID SLOT GRACE-MS NAME" in UTF-8: nothing that a process short of threads, memory or descriptors would have to load
+/// first.</remarks>
 internal sealed record WardMessage(int Pid, int Slot, int GraceMs, string Name)
 {
     public byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Pid} {Slot} {GraceMs} {Name}"));

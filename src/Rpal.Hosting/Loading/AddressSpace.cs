@@ -22,7 +22,8 @@ internal static unsafe class AddressSpace
     }
 
     /// <summary>
-    /// Makes this address space dumpable, before there is a member. A host whose program has capabilities or cannot be read starts without, and the kernel refuses it its
+    /// Makes this address space dumpable, before there is a member. A host whose program has capabilities or cannot be read starts without,
+    /// and the kernel refuses it its
     /// members' descriptors then. Nobody clears it later: members are refused what would, see <see cref="Broker.Credentials"/>.
     /// </summary>
     public static void MakeDumpable()
@@ -50,7 +51,8 @@ internal static unsafe class AddressSpace
     }
 
     /// <summary>
-    /// Kills an orphan. Its number may be another process's by now, or a new member's: a descriptor holds on to one process, and that one is looked at again.
+    /// Kills an orphan. Its number may be another process's by now, or a new member's: a descriptor holds on to one process, and that one
+    /// is looked at again.
     /// </summary>
     /// <param name="pid">Was an orphan a moment ago.</param>
     /// <param name="parents">As for <see cref="Orphans"/>, read after it.</param>

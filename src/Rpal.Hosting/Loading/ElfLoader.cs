@@ -4,7 +4,8 @@ namespace Rpal.Hosting.Loading;
 
 /// <summary>Maps an ELF file at a chosen address, as execve(2) would.</summary>
 /// <remarks>
-/// The host touches no page of the file's: a file that is cut short meanwhile would end it by SIGBUS. Where a segment ends within its last page from
+/// The host touches no page of the file's: a file that is cut short meanwhile would end it by SIGBUS. Where a segment ends within its last
+/// page from
 /// the file and more memory follows, that page is a copy:
 /// <code>
 /// │ pages of the file │ copy of the rest, zeros │ zeros │

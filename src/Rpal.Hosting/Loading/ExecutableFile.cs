@@ -3,7 +3,8 @@ using Rpal.Linux;
 namespace Rpal.Hosting.Loading;
 
 /// <summary>A file that is to be executed: regular, and executable for this process.</summary>
-/// <remarks>One descriptor from the first look to the last mapping: whatever is put under the name meanwhile, what was checked is what is loaded.</remarks>
+/// <remarks>One descriptor from the first look to the last mapping: whatever is put under the name meanwhile, what was checked is what is
+/// loaded.</remarks>
 internal sealed class ExecutableFile : IDisposable
 {
     private const int NotFound = 127, NotStartable = 126;

@@ -16,7 +16,8 @@ internal static unsafe class InitialStack
     /// <summary>All of argv and envp together, execve's own bound with the usual stack of 8 MiB: a quarter of it.</summary>
     public const int StringsLimitBytes = 2 << 20;
 
-    /// <summary>The host's own vector as the kernel keeps it, without the terminator: hardware capabilities, vDSO, sizes. Read before there is a member, which could make it unreadable (setuid(2)).</summary>
+    /// <summary>The host's own vector as the kernel keeps it, without the terminator: hardware capabilities, vDSO, sizes. Read before there
+    /// is a member, which could make it unreadable (setuid(2)).</summary>
     private static readonly List<(ulong Type, long Value)> s_hostVector = ReadHostVector();
 
     private const ulong Null = 0, Phdr = 3, Phent = 4, Phnum = 5, BaseAddress = AuxiliaryType.Base, Flags = 8, Entry = AuxiliaryType.Entry, Secure = 23, ExecFn = 31;

@@ -16,7 +16,8 @@ internal static class MappingRefusal
         _ => new(125, $"{what}: {ErrnoText.Describe(error)}."),
     };
 
-    /// <summary>mlockall(2) with MCL_FUTURE, by a member or the host, is the address space's: then mappings count as locked, and the host's limit holds for those that it makes.</summary>
+    /// <summary>mlockall(2) with MCL_FUTURE, by a member or the host, is the address space's: then mappings count as locked, and the host's
+    /// limit holds for those that it makes.</summary>
     private static string Locked() =>
         $"All new memory of the family is locked (mlockall), {Kibibytes("VmLck")} KiB are; the host's RLIMIT_MEMLOCK is {Text(Sys.Limit(Resource.LockedMemory))}. Raise it: prlimit --memlock=unlimited --pid {Environment.ProcessId}";
 

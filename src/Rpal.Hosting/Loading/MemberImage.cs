@@ -7,7 +7,8 @@ namespace Rpal.Hosting.Loading;
 /// <remarks>Without a directory it has the host's, also when that has been removed.</remarks>
 internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string, string> Environment, ProgramFile Program, ElfFile Elf, ElfFile? Interpreter) : IDisposable
 {
-    /// <summary>What the main thread's stack has from the beginning: room for <see cref="InitialStack"/>, and what execve leaves below it.</summary>
+    /// <summary>What the main thread's stack has from the beginning: room for <see cref="InitialStack"/>, and what execve leaves below
+    /// it.</summary>
     private const long FirstStackBytes = InitialStack.StringsLimitBytes + (128 << 10);
 
     /// <exception cref="MemberStartException">127 not found, 126 found but cannot be started.</exception>
@@ -48,7 +49,8 @@ internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string
         Interpreter?.File.Dispose();
     }
 
-    /// <summary>It grows down when it is touched, as far as the member's own RLIMIT_STACK says at that moment, as every main thread's.</summary>
+    /// <summary>It grows down when it is touched, as far as the member's own RLIMIT_STACK says at that moment, as every main
+    /// thread's.</summary>
     private static long MapStack(string name, SlotSpace space)
     {
         long top = space.Base + SlotSpace.StackEnd;

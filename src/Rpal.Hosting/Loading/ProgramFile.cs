@@ -64,7 +64,8 @@ internal sealed record ProgramFile(ExecutableFile File, IReadOnlyList<string> Ar
         }
     }
 
-    /// <summary>As execvp(3): what cannot be executed does not hide a program further back on PATH, but is what is told when there is none.</summary>
+    /// <summary>As execvp(3): what cannot be executed does not hide a program further back on PATH, but is what is told when there is
+    /// none.</summary>
     private static ExecutableFile Find(string command, string workingDirectory, string? searchPath)
     {
         if (command.Length == 0)

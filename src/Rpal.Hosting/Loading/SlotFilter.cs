@@ -13,8 +13,10 @@ namespace Rpal.Hosting.Loading;
 /// and others of a range          comparisons of high words and no host; for the rest the host looks exactly
 /// prctl, arch_prctl, seccomp     by their first argument
 /// </code>
-/// What is not named here the kernel finds to be allowed without running the filter (its per-number cache, since 5.11). docs/address-space.md
-/// has every system call of the kernel, and a test compares it with this table. mprotect and madvise are not here: they are made in place by
+/// What is not named here the kernel finds to be allowed without running the filter (its per-number cache, since 5.11).
+/// docs/address-space.md
+/// has every system call of the kernel, and a test compares it with this table. mprotect and madvise are not here: they are made in place
+/// by
 /// threads that execute another member's code, whose slot is not the filter's.
 /// </remarks>
 internal static class SlotFilter

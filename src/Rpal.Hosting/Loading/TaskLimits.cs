@@ -2,7 +2,8 @@ using Rpal.Linux;
 
 namespace Rpal.Hosting.Loading;
 
-/// <summary>What limits the number of processes and threads, for whoever has just got EAGAIN for one. Source: fork(2), cgroup-v2 pids.</summary>
+/// <summary>What limits the number of processes and threads, for whoever has just got EAGAIN for one. Source: fork(2), cgroup-v2
+/// pids.</summary>
 internal static class TaskLimits
 {
     private const string GroupRoot = "/sys/fs/cgroup";

@@ -5,7 +5,8 @@ using Rpal.Machine.Emit;
 
 namespace Rpal.Hosting.Loading;
 
-/// <summary>What a new task does before it has a program of its own: system calls, one after the other, each with the name that messages give it.</summary>
+/// <summary>What a new task does before it has a program of its own: system calls, one after the other, each with the name that messages
+/// give it.</summary>
 internal sealed unsafe class TaskSteps
 {
     private const int StackBytes = 64 << 10;

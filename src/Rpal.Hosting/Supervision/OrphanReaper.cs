@@ -3,8 +3,10 @@ using Rpal.Linux;
 
 namespace Rpal.Hosting.Supervision;
 
-/// <summary>Reaps what becomes this process's child without having been started by it: orphans, where it is process 1 of its PID namespace, a container's entry point.</summary>
-/// <remarks>Only in programs that are a host and nothing else, see <see cref="Readiness"/>: in others the runtime's Process class does it, or the program itself.</remarks>
+/// <summary>Reaps what becomes this process's child without having been started by it: orphans, where it is process 1 of its PID namespace,
+/// a container's entry point.</summary>
+/// <remarks>Only in programs that are a host and nothing else, see <see cref="Readiness"/>: in others the runtime's Process class does it,
+/// or the program itself.</remarks>
 internal static class OrphanReaper
 {
     /// <summary>While the first child that has ended is somebody's who waits for it, and while there is none at all.</summary>

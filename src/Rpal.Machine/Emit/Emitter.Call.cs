@@ -8,7 +8,8 @@ internal sealed partial class Emitter
 {
     /// <summary>
     /// The call and its answer. <c>call</c> in: rdi = the sender's thread block, rsi = receiver, rdx = call frame.
-    /// <c>call_any</c> in: rdi = the sender's thread block or 0, rsi = the service's place in its list of receivers used last, rdx = call frame.
+    /// <c>call_any</c> in: rdi = the sender's thread block or 0, rsi = the service's place in its list of receivers used last, rdx = call
+    /// frame.
     /// Out: eax = <see cref="CallResult"/>. The handler gets rdi = call frame, rsi = receiver, on the receiver's stack and FS.
     /// </summary>
     /// <remarks><code>
@@ -28,7 +29,8 @@ internal sealed partial class Emitter
     private void EmitCall()
     {
         Begin(Routine.CallAny, "call_any");
-        c.test(rdi, rdi);                                        // not looked for here: GS is inherited by clone, and an FS comes back with the stack of a thread that ended
+        // The block is not looked for here: GS is inherited by clone, and an FS comes back with the stack of a thread that ended.
+        c.test(rdi, rdi);
         c.je(L("not_armed"));
         c.mov(rsi, __[rdi + rsi * 8 + ThreadBlock.LastReceiverOffset]);
         c.test(rsi, rsi);
@@ -121,7 +123,8 @@ internal sealed partial class Emitter
         EmitWakeWaiters();
         c.jmp(L("exit_return"));
 
-        // A nested call: the kernel thread is another's, and its block says that it executes the sender's receiver. A lazy switch between the
+        // A nested call: the kernel thread is another's, and its block says that it executes the sender's receiver. A lazy switch between
+        // the
         // looks brings the context home, so the first look is made again.
         Here("call_elsewhere");
         c.rdgsbase(r8);

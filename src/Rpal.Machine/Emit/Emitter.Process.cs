@@ -147,7 +147,8 @@ internal sealed partial class Emitter
         Begin(Routine.Agent, "agent");
         c.push(rbx);
         c.mov(rbx, rdi);
-        c.lea(rsi, __[rbx + MemberBlock.AgentMaskOffset]);       // a handler on this thread could ask the host, which waits for it; libc's own signals must come
+        // A handler on this thread could ask the host, which waits for it. Only libc's own signals must come.
+        c.lea(rsi, __[rbx + MemberBlock.AgentMaskOffset]);
         EmitSetMask();
         c.mov(__dword_ptr[rbx + MemberBlock.AgentReadyOffset], 1);
         c.lea(rdi, __[rbx + MemberBlock.AgentReadyOffset]);

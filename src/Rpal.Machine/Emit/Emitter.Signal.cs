@@ -74,7 +74,8 @@ internal sealed partial class Emitter
         c.add(rsp, 24);
         c.ret();
 
-        // GS is nobody's, or a library's. Dispatch raises SIGSYS in foreign contexts only: then that library ran in one, and its system call must not be lost.
+        // GS is nobody's, or a library's. Dispatch raises SIGSYS in foreign contexts only: then that library ran in one, and its system
+        // call must not be lost.
         Here("no_block");
         c.cmp(r12d, SystemCall.SigSys);
         c.jne(L("chain"));
@@ -82,7 +83,8 @@ internal sealed partial class Emitter
         c.jne(L("chain"));
         c.jmp(L("strayed"));
 
-        // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with either word set
+        // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with either
+        // word set
         // has its own thread inside or parked: no other can have that TID.
         Here("maybe_parked");
         EmitIsThisThread("chain");

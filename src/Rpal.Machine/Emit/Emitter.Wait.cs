@@ -34,7 +34,8 @@ internal sealed partial class Emitter
         c.mov(__dword_ptr[rbx + ReceiverBlock.StateOffset], (int)ReceiverState.Ready);     // SYNC receiver-ready: pairs with the claim
         c.jmp(L("park_wake_waiters"));
 
-        // The handler returned on its own kernel thread: answer through the sender's reply word. Comes back: a block behind GS can be another's, and then
+        // The handler returned on its own kernel thread: answer through the sender's reply word. Comes back: a block behind GS can be
+        // another's, and then
         // the context is not this thread's. The parking stack is the home thread's alone.
         Here("answer_home");
         c.mov(rax, Gs(ThreadBlock.SelfOffset));

@@ -3,7 +3,8 @@ using Rpal.Linux;
 namespace Rpal.Memory.Buffers;
 
 /// <summary>The calling thread as a lock's words name it.</summary>
-/// <remarks>Comes back: the number, once the thread has ended. So it is for messages: whoever gives a lease back compares the whole word, with its version, or
+/// <remarks>Comes back: the number, once the thread has ended. So it is for messages: whoever gives a lease back compares the whole word,
+/// with its version, or
 /// its own seat.</remarks>
 internal static class CallingThread
 {

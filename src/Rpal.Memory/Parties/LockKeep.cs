@@ -7,7 +7,8 @@ namespace Rpal.Memory.Parties;
 
 /// <summary>
 /// A mapping of the description that holds a party's lock: the lock lasts as long as the process's memory does, and not only as its
-/// descriptors. In a family the two end at different times: the memory of a dead member stays mapped until the host takes its slot away, and
+/// descriptors. In a family the two end at different times: the memory of a dead member stays mapped until the host takes its slot away,
+/// and
 /// until then another member's kernel thread may execute a handler there.
 /// </summary>
 /// <remarks>No access is allowed to it, and a forked child does not get it: neither this process's nor another member's.</remarks>

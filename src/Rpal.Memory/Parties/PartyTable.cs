@@ -13,7 +13,8 @@ namespace Rpal.Memory.Parties;
 /// <para>A party holds a lock (F_OFD_SETLK) on a byte of the segment's file, far behind its end: byte <see cref="LockBase"/> + number. The kernel
 /// releases it however the process ends, and tells others whether it is held: no process numbers, which mean nothing in another PID namespace
 /// and come again, and no heartbeat, which takes a stopped process for a dead one.</para>
-/// <para>Comes back: a party's number, once it has left or was cleared away. <see cref="PartyEntry.Generation"/> tells it from the next one that has it.</para>
+/// <para>Comes back: a party's number, once it has left or was cleared away. <see cref="PartyEntry.Generation"/> tells it from the next one
+/// that has it.</para>
 /// <para>Such locks belong to an open file description, so each party opens the file anew (/proc/self/fd); a descriptor that was passed
 /// shares its sender's. This one is not passed, so that no receiver can keep or release the lock. One page of it is mapped
 /// (<see cref="LockKeep"/>): the kernel releases the lock when both the process and its memory are gone. A forked child that keeps the

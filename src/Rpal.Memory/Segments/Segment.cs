@@ -54,7 +54,8 @@ public sealed unsafe partial class Segment : IDisposable
     /// <summary>Whether it lies where its creator has it, so that addresses in it mean the same in both. Never in a family, where each member has it in its own slot.</summary>
     public bool IsAtSharedAddress => Volatile.Read(ref Header->Address) == (long)Address;
 
-    /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays the segment's: who closes it leaves
+    /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays
+    /// the segment's: who closes it leaves
     /// what this process holds of the segment, when that is closed, to others, as by a death.</summary>
     public SafeFileHandle File => _file;
 

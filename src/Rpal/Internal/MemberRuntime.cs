@@ -69,13 +69,15 @@ internal static unsafe class MemberRuntime
         }
     }
 
-    /// <summary>Comes back: this code, in a second copy. Blocks, receivers and the agent are handed out from statics, so two copies would hand out the same.</summary>
+    /// <summary>Comes back: this code, in a second copy. Blocks, receivers and the agent are handed out from statics, so two copies would
+    /// hand out the same.</summary>
     private static void Claim()
     {
         if (!s_claimed && Interlocked.CompareExchange(ref s_member->Library, 1, 0) != 0)
         {
             throw new RpalException(RpalError.Unsupported,
-                "Another copy of the Rpal library serves this process already (a second AssemblyLoadContext, a plug-in of its own). Load Rpal once, in the default context, and share it.");
+                "Another copy of the Rpal library serves this process already (a second AssemblyLoadContext, a plug-in of its own). "
+                + "Load Rpal once, in the default context, and share it.");
         }
 
         s_claimed = true;
@@ -93,7 +95,8 @@ internal static unsafe class MemberRuntime
     }
 
     /// <summary>
-    /// What libc sends to each thread, and waits until each has taken it: setuid(2) and the like. In a process whose host refuses to change ids, the agent
+    /// What libc sends to each thread, and waits until each has taken it: setuid(2) and the like. In a process whose host refuses to change
+    /// ids, the agent
     /// may wait there for the host while the host waits for the agent, as long as that has patience.
     /// </summary>
     private static ulong LibcSignals()

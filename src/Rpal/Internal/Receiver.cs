@@ -4,7 +4,8 @@ using Rpal.Machine.Blocks;
 namespace Rpal.Internal;
 
 /// <summary>One receiver of a service: a thread that waits at home while others enter its context.</summary>
-/// <remarks>Comes back: its block, for another service. A sender that still has its address claims it, sees the other registration, and gives it back.</remarks>
+/// <remarks>Comes back: its block, for another service. A sender that still has its address claims it, sees the other registration, and
+/// gives it back.</remarks>
 internal sealed unsafe class Receiver
 {
     private static readonly Lock s_lock = new();

@@ -5,18 +5,21 @@ using Rpal.Machine.Blocks;
 
 namespace Rpal.Internal;
 
-/// <summary>A receiver's managed thread as it was before its first call, and the way back: a call leaves nothing behind for the next caller.</summary>
+/// <summary>A receiver's managed thread as it was before its first call, and the way back: a call leaves nothing behind for the next
+/// caller.</summary>
 /// <remarks>
 /// Invariant: when a call has left the receiver, its thread has the empty execution context (AsyncLocals: culture, principal, activity),
 /// no synchronization context, its own name, normal priority, and is a background thread. The thread pool resets the same after each item.
 /// Thread-statics, held locks, and what native code changed of the kernel thread stay, as they do in the thread pool.
 /// <para>
 /// The look must cost next to nothing, so it reads three of the runtime's own fields, through an object that the receiver block names: the
-/// public way finds the thread through thread-local storage, which costs 6 cycles more. On a runtime without these fields every call resets all.
+/// public way finds the thread through thread-local storage, which costs 6 cycles more. On a runtime without these fields every call resets
+/// all.
 /// </para></remarks>
 internal sealed unsafe class ReceiverThread
 {
-    /// <summary>Each receiver's thread, by its index in the member. The array does not move, so a receiver block can name an element.</summary>
+    /// <summary>Each receiver's thread, by its index in the member. The array does not move, so a receiver block can name an
+    /// element.</summary>
     private static readonly Thread?[] s_all = GC.AllocateArray<Thread?>(FamilyLayout.ReceiverCapacity, pinned: true);
 
     private static readonly bool s_fieldsAreKnown = ProbeFields();
@@ -56,7 +59,9 @@ internal sealed unsafe class ReceiverThread
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsChanged(Thread thread) =>              // one branch: each one is felt
-        (Unsafe.As<ExecutionContext?, nint>(ref ContextOf(thread)) | Unsafe.As<SynchronizationContext?, nint>(ref SynchronizationOf(thread)) | (IsMarked(thread) ? 1 : 0)) != 0;
+        (Unsafe.As<ExecutionContext?, nint>(ref ContextOf(thread))
+            | Unsafe.As<SynchronizationContext?, nint>(ref SynchronizationOf(thread))
+            | (IsMarked(thread) ? 1 : 0)) != 0;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void Reset()

@@ -10,7 +10,8 @@ namespace Rpal.Internal;
 /// A block is released when its kernel thread is gone, not when its managed thread says so: until then the kernel reads the
 /// selector in it. Each arming looks at a few others, so that the number of blocks stays below twice the threads alive plus a
 /// constant, however many come and go.
-/// <para>Comes back: a block, when its TID is gone (a new thread with that number releases it as well). Its reply sequence goes on, so that an answer to the
+/// <para>Comes back: a block, when its TID is gone (a new thread with that number releases it as well). Its reply sequence goes on, so that
+/// an answer to the
 /// earlier owner's call is not taken for one to this one's.</para>
 /// </remarks>
 internal static unsafe class ThreadArmory
@@ -75,7 +76,8 @@ internal static unsafe class ThreadArmory
         {
             PerCpuThread.Forget(block);
             Release(tid);
-            throw r == -(int)Errno.EBUSY ? GsIsTaken() : new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
+            throw r == -(int)Errno.EBUSY ? GsIsTaken()
+                : new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }
 
         PerCpuThread.Armed();
@@ -83,7 +85,8 @@ internal static unsafe class ThreadArmory
     }
 
     /// <summary>
-    /// Opens the mask for the two signals without which a call goes wrong: the kernel kills a process that blocks the one which dispatch raises, and a
+    /// Opens the mask for the two signals without which a call goes wrong: the kernel kills a process that blocks the one which dispatch
+    /// raises, and a
     /// context is called home by the other. Native libraries start their threads, and libc its timers', with all signals blocked.
     /// </summary>
     private static void OpenMask()
@@ -94,7 +97,8 @@ internal static unsafe class ThreadArmory
 
     /// <summary>Why a thread cannot call, or be armed.</summary>
     public static RpalException GsIsTaken() => new(RpalError.Unsupported,
-        $"Thread {Sys.GetTid()} of this process has another GS base than one of Rpal's: some library sets GS (arch_prctl, wrgsbase). Call from a thread that it does not use.");
+        $"Thread {Sys.GetTid()} of this process has another GS base than one of Rpal's: some library sets GS (arch_prctl, wrgsbase). "
+        + "Call from a thread that it does not use.");
 
     private static readonly uint s_injectReload = uint.TryParse(Environment.GetEnvironmentVariable("RPAL_TEST_INJECT_EVERY"), out uint every) ? every : 0;
 

@@ -4,7 +4,8 @@ using Rpal.Hosting.Loading;
 
 namespace Rpal.Hosting.Tests.Loading;
 
-/// <summary>docs/address-space.md against the kernel's list of system calls and the filter: each call has its row, each row its rule.</summary>
+/// <summary>docs/address-space.md against the kernel's list of system calls and the filter: each call has its row, each row its
+/// rule.</summary>
 public sealed partial class AddressSpacePageTests
 {
     private static readonly string[] s_page = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "address-space.md"));

@@ -261,7 +261,8 @@ internal static unsafe class Buffers
         return 0;
     }
 
-    /// <summary>Has the buffer, torn, when its writer is dead and none of the writer's steps is made any more. Also outside the family.</summary>
+    /// <summary>Has the buffer, torn, when its writer is dead and none of the writer's steps is made any more. Also outside the
+    /// family.</summary>
     private static int Watch(string path)
     {
         Segment segment = Receive(path);
@@ -292,7 +293,8 @@ internal static unsafe class Buffers
         return 0;
     }
 
-    /// <summary>Takes a lease over from one that has left: all of it is compiled when the host is stopped and maps nothing for anybody.</summary>
+    /// <summary>Takes a lease over from one that has left: all of it is compiled when the host is stopped and maps nothing for
+    /// anybody.</summary>
     private static void Rehearse()
     {
         using Segment segment = Segment.Create(1 << 20);

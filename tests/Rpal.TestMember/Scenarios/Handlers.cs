@@ -69,7 +69,8 @@ internal static class Handlers
         }
     }
 
-    /// <summary>Thread-statics are the receiver's: the one receiver of this service sums up, whoever calls. AsyncLocals are each call's own.</summary>
+    /// <summary>Thread-statics are the receiver's: the one receiver of this service sums up, whoever calls. AsyncLocals are each call's
+    /// own.</summary>
     private static void ThreadState(RpalConnection work)
     {
         RpalService one = StandardService.Register("one", 1, static () => { });

@@ -123,7 +123,8 @@ internal static class Isolation
         }
     }
 
-    /// <summary>The handler goes home while it needs the kernel to be compiled; later it does not, and it is this thread that forgets.</summary>
+    /// <summary>The handler goes home while it needs the kernel to be compiled; later it does not, and it is this thread that
+    /// forgets.</summary>
     private static void Stray(RpalConnection work)
     {
         for (int i = 0; i < 1000; i++)

@@ -3,8 +3,10 @@ using Rpal.Linux;
 namespace Rpal.TestMember.Scenarios;
 
 /// <summary>
-/// Callers that meet what was another's: GS inherited from a thread that has ended, its stack and so its FS, its block. Each meeting is a way in which a
-/// program gets such a thread without asking for it, and each handler asks the kernel whose process it is. Nobody may hang, and nobody be another.
+/// Callers that meet what was another's: GS inherited from a thread that has ended, its stack and so its FS, its block. Each meeting is a
+/// way in which a
+/// program gets such a thread without asking for it, and each handler asks the kernel whose process it is. Nobody may hang, and nobody be
+/// another.
 /// </summary>
 internal static class Meetings
 {

@@ -53,7 +53,8 @@ internal static unsafe class Proxies
         return 0;
     }
 
-    /// <summary>b's call to work carries what this process lent to b. b is killed; this call ends; its memory is this process's again.</summary>
+    /// <summary>b's call to work carries what this process lent to b. b is killed; this call ends; its memory is this process's
+    /// again.</summary>
     private static int AnswerThroughTheDead(string kind)
     {
         RpalConnection b = Calls.Connect("b"), work = Calls.Connect("work");
@@ -90,7 +91,8 @@ internal static unsafe class Proxies
         throw new ScenarioFailedException("it was not killed");
     }
 
-    /// <summary>Once the two are dead, and the first one's memory is given back, work answers: into memory of the second, which is still there.</summary>
+    /// <summary>Once the two are dead, and the first one's memory is given back, work answers: into memory of the second, which is still
+    /// there.</summary>
     private static int OutlivesBoth(string file)
     {
         RpalConnection work = Calls.Connect("work");

@@ -84,7 +84,8 @@ internal static class Threads
     }
 
     /// <summary>
-    /// What a sender's child starts once the sender has ended has that one's GS by clone, and with its stack its FS: it must not be taken for it.
+    /// What a sender's child starts once the sender has ended has that one's GS by clone, and with its stack its FS: it must not be taken
+    /// for it.
     /// It would enter the service without Syscall User Dispatch, and the handler's system calls would be this process's.
     /// </summary>
     private static unsafe void AfterASender(RpalConnection work)
@@ -123,7 +124,8 @@ internal static class Threads
         Check.That(met > 0, "no thread got the FS of one that had ended: nothing was tested");
     }
 
-    /// <summary>A library sets GS in a thread that is armed, to memory of its own, to nothing, and to what is not mapped. Signals come meanwhile.</summary>
+    /// <summary>A library sets GS in a thread that is armed, to memory of its own, to nothing, and to what is not mapped. Signals come
+    /// meanwhile.</summary>
     private static unsafe void GsIsTaken(RpalConnection work)
     {
         long service = work.Do(Deed.KernelPid);
