@@ -61,6 +61,7 @@ internal static class SyscallNumber
     public const long ModifyLdt = 154;
     public const long Prctl = 157;
     public const long ArchPrctl = 158;
+    public const long Setrlimit = 160;
     public const long Gettid = 186;
     public const long Time = 201;
     public const long Futex = 202;

@@ -13,6 +13,7 @@ public sealed class AddressSpaceTests : IDisposable
     [InlineData("tables", "modify_ldt is refused (ENOSYS)", "shadow stacks are refused (EOPNOTSUPP)", "mmap with MAP_32BIT fails (ENOMEM)", "migrate_pages is refused (EPERM)")]
     [InlineData("seals", "mseal is refused (ENOSYS")]
     [InlineData("own-filter", "seccomp's strict mode fails (EINVAL)")]
+    [InlineData("limits", "RLIMIT_AS of 4194304 MiB is compared with the memory of the whole family")]
     [InlineData("ranges")]
     [InlineData("locks")]
     [InlineData("huge-pages")]

@@ -5,8 +5,7 @@ namespace Rpal.Hosting.Broker;
 
 /// <summary>
 /// The calls of one member that set something for its whole address space, which is the family's: some are done to the member's own
-/// mappings instead,
-/// others refused with the error of a kernel that does not have them. docs/address-space.md has them all.
+/// mappings instead, others refused with the error of a kernel that does not have them. docs/address-space.md has them all.
 /// </summary>
 /// <remarks>Every call returns what the member is to see, 0 or more or -errno, or null: the kernel may do it. Used by the member's broker
 /// thread only.</remarks>
@@ -14,6 +13,7 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
 {
     private const int FutexHashSetSlots = 1;
 
+    private readonly int _hostPid = Environment.ProcessId;
     private bool _notDumpable;
 
     /// <summary>prctl(2): <paramref name="a"/> are its five arguments.</summary>
@@ -49,6 +49,22 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
     {
         notices.Once(NoticeKind.ShadowStack, "shadow stacks are refused (EOPNOTSUPP): calls between members switch stacks.");
         return -(int)Errno.EOPNOTSUPP;
+    }
+
+    /// <summary>setrlimit(2), prlimit(2) of RLIMIT_AS or RLIMIT_DATA. The kernel does it: the member's programs inherit the limit, and for them it is right.</summary>
+    /// <param name="resource">Which.</param>
+    /// <param name="limit">Where the new limit lies; 0: it is only asked for.</param>
+    public nint? Limit(int resource, ulong limit)
+    {
+        ulong soft;
+        if (limit != 0 && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft != ResourceLimit.Unlimited)
+        {
+            string name = resource == ResourceLimit.AddressSpace ? "RLIMIT_AS" : "RLIMIT_DATA";
+            notices.Once(NoticeKind.ResourceLimit, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: its mappings at fixed addresses may fail (ENOMEM, libraries that it loads), "
+                + "and others are not limited. It holds for programs that it starts. Limit a member by a control group.");
+        }
+
+        return null;
     }
 
     /// <summary>migrate_pages(2).</summary>

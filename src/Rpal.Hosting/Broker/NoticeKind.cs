@@ -33,6 +33,9 @@ internal enum NoticeKind
     /// <summary>modify_ldt(2).</summary>
     LocalDescriptors,
 
+    /// <summary>RLIMIT_AS, RLIMIT_DATA.</summary>
+    ResourceLimit,
+
     /// <summary>migrate_pages(2).</summary>
     MigratesAll,
 }

@@ -203,6 +203,10 @@ internal sealed unsafe class SyscallBroker
                     return Continue(ref response);
                 case SyscallNumber.Prctl:
                     return _settings.Prctl(a) ?? Continue(ref response);
+                case SyscallNumber.Setrlimit:
+                    return _settings.Limit((int)a[0], a[1]) ?? Continue(ref response);
+                case SyscallNumber.Prlimit64:
+                    return _settings.Limit((int)a[1], a[2]) ?? Continue(ref response);
                 case SyscallNumber.Mseal:
                     return _settings.Seal();
                 case SyscallNumber.ModifyLdt:

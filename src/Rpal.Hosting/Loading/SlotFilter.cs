@@ -24,7 +24,7 @@ internal static class SlotFilter
     private const uint OffsetNumber = 0, OffsetArch = 4, OffsetIpHigh = 12, OffsetFirstArgument = 16, OffsetAddressHigh = 16 + 4, OffsetSecondArgument = 16 + 8, OffsetLengthHigh = 16 + 8 + 4, OffsetMmapFlags = 16 + 3 * 8;
 
     private const string Allow = "allow", IfFromSlot = "if from slot", Break = "break", Mmap = "mmap", AtAddress = "at address", SignalAction = "signal action", Notify = "notify",
-        Option = "option", ArchOption = "architecture's option", OwnFilter = "own filter", OtherMode = "other mode";
+        Option = "option", ArchOption = "architecture's option", OwnFilter = "own filter", OtherMode = "other mode", Limit = "limit", LimitOf = "limit of";
 
     /// <summary>The calls that are looked at, and where that goes on: the most frequent first.</summary>
     private static readonly (long Number, string Then)[] s_rules =
@@ -58,6 +58,8 @@ internal static class SlotFilter
         (SyscallNumber.MigratePages, IfFromSlot),
         (SyscallNumber.MapShadowStack, IfFromSlot),
         (SyscallNumber.Seccomp, OwnFilter),
+        (SyscallNumber.Setrlimit, Limit),
+        (SyscallNumber.Prlimit64, LimitOf),
     ];
 
     /// <summary>Looked at where <see cref="Broker.Credentials"/> has a reason to refuse them.</summary>
@@ -74,6 +76,9 @@ internal static class SlotFilter
 
     /// <summary>The options of arch_prctl that are looked at.</summary>
     public static IReadOnlyList<int> ArchPrctlOptions { get; } = [ArchPrctlOp.EnableShadowStack];
+
+    /// <summary>The resources whose limits are looked at: what the kernel compares with them is the family's.</summary>
+    private static readonly int[] s_limits = [ResourceLimit.Data, ResourceLimit.AddressSpace];
 
     /// <summary>The system calls that are looked at, in some family or other.</summary>
     public static IEnumerable<long> Numbers => s_rules.Select(static r => r.Number).Concat(s_identity);
@@ -100,6 +105,10 @@ internal static class SlotFilter
         JumpToHost(PrctlOptions);
         f.Label(ArchOption).Load(OffsetFirstArgument);
         JumpToHost(ArchPrctlOptions);
+        f.Label(Limit).Load(OffsetFirstArgument);
+        JumpToHost(s_limits);
+        f.Label(LimitOf).Load(OffsetSecondArgument);
+        JumpToHost(s_limits);
         f.Label(OwnFilter).Load(OffsetFirstArgument);
         f.Jump(BpfCode.JumpIfEqual, SeccompOp.SetModeStrict, IfFromSlot);
         f.Load(OffsetSecondArgument);

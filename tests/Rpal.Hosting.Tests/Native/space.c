@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,6 +30,16 @@ static uintptr_t slot(void) { return (uintptr_t)&slot & ~(SLOT - 1); }
 static char *anonymous(size_t n) { return mmap(0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 static char *outside(void) { return (char *)(getauxval(AT_SYSINFO_EHDR) & ~4095UL); }
 static void await(const char *pipe) { int fd = open(pipe, O_RDONLY); char c; CHECK(fd >= 0 && read(fd, &c, 1) >= 0); close(fd); }
+
+static void limits(void)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_AS, &limit) == 0 && setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64}) == 0);
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = 1UL << 42;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0 && anonymous(1 << 20) != MAP_FAILED);
+    CHECK(syscall(SYS_prlimit64, 0, RLIMIT_DATA, &limit, 0) == 0);
+}
 
 // Runs it in a forked child, which has an address space of its own.
 static int forked(void (*what)(void))
@@ -295,6 +306,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "maps-files")) maps_files(argv[2]);
     else if (!strcmp(what, "stays-dumpable")) { maps_files(argv[2]); CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1); }
     else if (!strcmp(what, "own-filter")) own_filter();
+    else if (!strcmp(what, "limits")) limits();
     else if (!strcmp(what, "wait")) { puts("ready"); await(argv[2]); }
     else return 64;
     puts("ok");
