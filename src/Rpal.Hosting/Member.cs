@@ -286,7 +286,7 @@ internal sealed unsafe class Member
                     if (left && Announce() is { } report)
                     {
                         report.Run();
-                        _notice("executed another program and so left the family: its services are gone, as after its end, and its callers are told.");
+                        _notice("executed another program and so left the family: its services and calls, if it had any, have ended as by its death.");
                     }
                 }
                 catch (Exception e)                              // its callers learn it at its end

@@ -38,7 +38,7 @@ public ref struct AnswerWriter
     /// <summary>Appends bytes.</summary>
     /// <param name="bytes">Copied to where the caller wants them.</param>
     /// <exception cref="ArgumentException">They do not fit: the caller gets it as <see cref="RemoteCallException"/>.</exception>
-    public void Write(ReadOnlySpan<byte> bytes)
+    public void Write(scoped ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > _room.Length - LengthBytes)
         {
