@@ -57,11 +57,11 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
     public nint? Limit(int resource, ulong limit)
     {
         ulong soft;
-        if (limit != 0 && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft != ResourceLimit.Unlimited)
+        if (limit != 0 && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft < Sys.NoLimit)
         {
-            string name = resource == ResourceLimit.AddressSpace ? "RLIMIT_AS" : "RLIMIT_DATA";
-            notices.Once(NoticeKind.ResourceLimit, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: its mappings at fixed addresses may fail (ENOMEM, libraries that it loads), "
-                + "and others are not limited. It holds for programs that it starts. Limit a member by a control group.");
+            string name = resource == (int)Resource.AddressSpace ? "RLIMIT_AS" : "RLIMIT_DATA";
+            notices.Once(NoticeKind.ResourceLimit, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: "
+                + "its mappings at fixed addresses may fail (ENOMEM, libraries that it loads), and others are not limited. It holds for programs that it starts. Limit a member by a control group.");
         }
 
         return null;

@@ -78,7 +78,7 @@ internal static class SlotFilter
     public static IReadOnlyList<int> ArchPrctlOptions { get; } = [ArchPrctlOp.EnableShadowStack];
 
     /// <summary>The resources whose limits are looked at: what the kernel compares with them is the family's.</summary>
-    private static readonly int[] s_limits = [ResourceLimit.Data, ResourceLimit.AddressSpace];
+    private static readonly int[] s_limits = [(int)Resource.Data, (int)Resource.AddressSpace];
 
     /// <summary>The system calls that are looked at, in some family or other.</summary>
     public static IEnumerable<long> Numbers => s_rules.Select(static r => r.Number).Concat(s_identity);
