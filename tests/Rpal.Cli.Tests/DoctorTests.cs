@@ -10,9 +10,6 @@ namespace Rpal.Cli.Tests;
 
 public sealed class DoctorTests(ITestOutputHelper log)
 {
-    /// <summary>Longer than a rpal may take, whose own limit says more.</summary>
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
-
     [Fact]
     public void Here_families_can_run()
     {
@@ -108,47 +105,9 @@ public sealed class DoctorTests(ITestOutputHelper log)
         static string Descriptors() => string.Join(' ', Directory.GetFiles("/proc/self/fd").Select(f => Sys.Readlink(f)).Where(l => l is not null && l.Contains("anon_inode", StringComparison.Ordinal)).Order());
     }
 
-    /// <summary>Runs rpal where a system call fails with EPERM: a filter of the starting thread is inherited.</summary>
     private static RpalProcess.Result Denied(long number, int? firstArgument, params string[] arguments)
     {
-        RpalProcess.Result? result = null;
-        Exception? failure = null;
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                Deny(number, firstArgument);
-                result = RpalProcess.Run(arguments);
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        Assert.True(thread.Join(s_limit), "rpal under a filter has not ended");
-        return result ?? throw new InvalidOperationException("rpal did not run under the filter.", failure);
-    }
-
-    private static unsafe void Deny(long number, int? firstArgument)
-    {
-        const uint offsetNumber = 0, offsetFirstArgument = 16;
-        Span<SockFilter> filter =
-        [
-            new(BpfCode.LoadWordAbsolute, offsetNumber),
-            new(BpfCode.JumpIfEqual, (uint)number, 0, 3),
-            new(BpfCode.LoadWordAbsolute, offsetFirstArgument),
-            firstArgument is { } a ? new(BpfCode.JumpIfEqual, (uint)a, 0, 1) : new(BpfCode.JumpAlways, 0),
-            new(BpfCode.Return, SeccompReturn.Errno | (uint)Errno.EPERM),
-            new(BpfCode.Return, SeccompReturn.Allow),
-        ];
-        fixed (SockFilter* instructions = filter)
-        {
-            SockFprog program = default;
-            program.Length = (ushort)filter.Length;
-            program.Filter = instructions;
-            Assert.Equal(0, Sys.Prctl(PrctlOp.SetNoNewPrivileges, 1, 0, 0, 0));
-            Assert.Equal(0, Sys.Seccomp(SeccompOp.SetModeFilter, 0, &program));
-        }
+        using RpalProcess rpal = RpalProcess.Denying(number, firstArgument, arguments);
+        return rpal.End();
     }
 }

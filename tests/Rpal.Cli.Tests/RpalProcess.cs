@@ -48,6 +48,10 @@ internal sealed class RpalProcess : IDisposable
 
     private static string Program => Path.Combine(AppContext.BaseDirectory, "Rpal.Cli");
 
+    /// <summary>One where a system call fails with EPERM, with that first argument or any.</summary>
+    public static RpalProcess Denying(long number, int? firstArgument, params string[] arguments) =>
+        new(new ProcessStartInfo(RunningFamily.Program("Rpal.TestMember"), ["deny", $"{number}", firstArgument is { } a ? $"{a}" : "-", Program, .. arguments]));
+
     /// <summary>One that a shell starts, after words of the shell: traps, limits.</summary>
     public static RpalProcess AfterShell(string words, params string[] arguments) => new(new ProcessStartInfo("/bin/sh", ["-c", $"{words}; exec \"$0\" \"$@\"", Program, .. arguments]));
 
