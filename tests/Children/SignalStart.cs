@@ -4,9 +4,8 @@ using Rpal.Linux;
 namespace Rpal.Children;
 
 /// <summary>
-/// A start of a process whose signals are as after boot: all default, none blocked. A child gets what its parent ignores and blocks, and a
-/// test host gets
-/// it from whoever started it: a script's background job ignores SIGINT and SIGQUIT, nohup SIGHUP.
+/// A start of a process whose signals are as after boot: all default, none blocked. A child gets what its parent ignores and blocks, and
+/// a test host gets it from whoever started it: a script's background job ignores SIGINT and SIGQUIT, nohup SIGHUP.
 /// </summary>
 internal static unsafe class SignalStart
 {
@@ -39,9 +38,8 @@ internal static unsafe class SignalStart
     }
 
     /// <summary>
-    /// Gives this process an empty handler for each signal that it ignores: that changes nothing for it, and execve(2) makes a default of a
-    /// handler, but
-    /// leaves what is ignored.
+    /// Gives this process an empty handler for each signal that it ignores: that changes nothing for it, and execve(2) makes a default of
+    /// a handler, but leaves what is ignored.
     /// </summary>
     private static void HandleWhatIsIgnored()
     {
