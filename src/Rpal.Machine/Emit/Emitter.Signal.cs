@@ -83,9 +83,8 @@ internal sealed partial class Emitter
         c.jne(L("chain"));
         c.jmp(L("strayed"));
 
-        // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with either
-        // word set
-        // has its own thread inside or parked: no other can have that TID.
+        // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with
+        // either word set has its own thread inside or parked: no other can have that TID.
         Here("maybe_parked");
         EmitIsThisThread("chain");
         EmitParkedSignal();
@@ -332,13 +331,21 @@ internal sealed partial class Emitter
     }
 
     /// <summary>rsi: a receiver, or 0. edx: a victim + 1. Kills the receiver's process if that is the victim, and goes on. Keeps rbx, rbp and r8 to r15 but r11.</summary>
+    /// <remarks>A claim that failed may have been of a receiver whose member is gone: its area reads as zeros from some instant
+    /// on, so each word is looked at before it is followed. A fault here would be the caller's, and silent: all signals are blocked.</remarks>
     private void EmitKillPeer(string other)
     {
         c.test(rsi, rsi);
         c.je(L(other));
         c.mov(rax, __[rsi + ReceiverBlock.HomeOffset]);
+        c.test(rax, rax);
+        c.je(L(other));
         c.mov(edi, __dword_ptr[rax + ThreadBlock.PidOffset]);
+        c.test(edi, edi);
+        c.je(L(other));
         c.mov(rax, __[rax + ThreadBlock.MemberOffset]);
+        c.test(rax, rax);
+        c.je(L(other));
         c.dec(edx);
         c.cmp(edx, __dword_ptr[rax + MemberBlock.IndexOffset]);
         c.jne(L(other));
