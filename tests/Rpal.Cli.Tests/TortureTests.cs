@@ -25,6 +25,15 @@ public sealed class TortureTests
         Assert.True(figures.GetProperty("their_callees_at_points").EnumerateObject().Sum(p => p.Value.GetInt32()) > 0, $"{figures}");
     }
 
+    /// <summary>The caller comes there with the receiver of a member that is gone, too: its area reads as zeros. One kill in twenty found it.</summary>
+    [Fact]
+    public void A_caller_whose_claim_fails_lives_on()
+    {
+        const int kills = 60;
+        JsonElement figures = Torture("points", "--point", "claim_won", "--per-point", $"{kills}");
+        Assert.Equal(kills, figures.GetProperty("kills_at_points").GetProperty("claim_won").GetInt32());
+    }
+
     [Theory]
     [InlineData("""{"random":{"ok":true,"kills_callee":3,"kills_caller":4,"wrong_answers":0,"hangs":0,"crashes":0,"leaks":[]},"ok":true}""", "torture: 7 kills, 0 wrong answers, 0 hangs, 0 crashes, 0 leaks: passed")]
     [InlineData("""{"random":{"ok":false,"kills_callee":3,"kills_caller":4,"wrong_answers":2,"hangs":0,"crashes":1,"leaks":["maps 1 -> 99"],"details":["a ended"]},"ok":false}""",
