@@ -6,7 +6,14 @@ using Rpal.Machine.Blocks;
 namespace Rpal.Cli.Torture;
 
 /// <summary>What a host without members holds.</summary>
-internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors, int Threads, int FreeSlots, int Services)
+/// <param name="Maps">Mappings of its address space, but those of assemblies.</param>
+/// <param name="RssKib">Its resident memory.</param>
+/// <param name="Descriptors">Its descriptors, but those of assemblies.</param>
+/// <param name="DescriptorKinds">What they are of, with how many of each.</param>
+/// <param name="Threads">Its threads.</param>
+/// <param name="FreeSlots">Slots that no member has.</param>
+/// <param name="Services">Entries of the service directory in use.</param>
+internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors, string DescriptorKinds, int Threads, int FreeSlots, int Services)
 {
     /// <summary>The host's own heap, thread stacks and pool come and go by this much.</summary>
     private const int MapsTolerance = 40, DescriptorsTolerance = 3, ThreadsTolerance = 6;
@@ -49,7 +56,7 @@ internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors,
 
         if (Descriptors - before.Descriptors > DescriptorsTolerance)
         {
-            yield return $"fds {before.Descriptors} -> {Descriptors}";
+            yield return $"fds {before.Descriptors} -> {Descriptors}: {before.DescriptorKinds} -> {DescriptorKinds}";
         }
 
         if (Threads - before.Threads > ThreadsTolerance)
@@ -77,20 +84,23 @@ internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors,
         }
 
         string[] memory = File.ReadAllText("/proc/self/statm").Split(' ');
+        List<string> kinds = [.. Directory.GetFiles("/proc/self/fd").Select(KindOf).OfType<string>()];
         return new(File.ReadLines("/proc/self/maps").Count(l => !l.EndsWith(".dll", StringComparison.Ordinal)), long.Parse(memory[1]) * Environment.SystemPageSize / 1024,
-            Directory.GetFiles("/proc/self/fd").Count(IsOurs), Directory.GetDirectories("/proc/self/task").Length, Family.GetOrCreate().Slots.Free, services);
+            kinds.Count, string.Join(", ", kinds.CountBy(k => k).OrderBy(k => k.Key, StringComparer.Ordinal).Select(k => $"{k.Value} {k.Key}")),
+            Directory.GetDirectories("/proc/self/task").Length, Family.GetOrCreate().Slots.Free, services);
     }
 
-    /// <summary>The runtime keeps each assembly's file open, and loads them when they are needed.</summary>
-    private static bool IsOurs(string descriptor)
+    /// <summary>"pipe", "anon_inode", "null". Null for what is not the host's: the runtime keeps each assembly's file open, and loads them when they are needed.</summary>
+    private static string? KindOf(string descriptor)
     {
         try
         {
-            return new FileInfo(descriptor).ResolveLinkTarget(returnFinalTarget: false)?.Name.EndsWith(".dll", StringComparison.Ordinal) != true;
+            string name = new FileInfo(descriptor).ResolveLinkTarget(returnFinalTarget: false)?.Name ?? "";
+            return name.EndsWith(".dll", StringComparison.Ordinal) ? null : name.Split(':')[0];
         }
         catch (IOException)
         {
-            return false;                                        // closed meanwhile: the one that listed them
+            return null;                                         // closed meanwhile: the one that listed them
         }
     }
 }
