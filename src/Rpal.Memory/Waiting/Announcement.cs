@@ -45,23 +45,36 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, Segment segment
     }
 
     /// <summary>Wakes whoever sleeps here.</summary>
-    /// <returns>Whether anybody does, or is about to.</returns>
+    /// <returns>Whether anybody does, or is about to, or is in the middle of coming or leaving.</returns>
     public bool WakeAll()
     {
-        lock (_lock)
+        if (!_lock.TryEnter())
         {
-            bool asleep = _threads != 0 && Sys.FutexWakeShared(&block->Count, int.MaxValue) >= 0;
+            return true;                                         // and may be stopped there
+        }
+
+        try
+        {
+            return _threads != 0 && Sys.FutexWakeShared(&block->Count, int.MaxValue) >= 0;
+        }
+        finally
+        {
+            _lock.Exit();
             GC.KeepAlive(segment);
-            return asleep;
         }
     }
 
     /// <summary>By <see cref="SleepWatch"/>: sleepers beside tokens are woken, and what a hostile process may have erased is said again.</summary>
-    /// <returns>Whether anybody sleeps.</returns>
+    /// <returns>Whether anybody sleeps, or is in the middle of coming or leaving.</returns>
     public bool Look()
     {
+        if (!_lock.TryEnter())
+        {
+            return true;                                         // and may be stopped there: others must be looked after meanwhile
+        }
+
         ulong state;
-        lock (_lock)
+        try
         {
             if (_threads == 0)
             {
@@ -73,6 +86,10 @@ internal sealed unsafe class Announcement(SemaphoreBlock* block, Segment segment
             {
                 state = Interlocked.Or(ref block->State, _bit);
             }
+        }
+        finally
+        {
+            _lock.Exit();
         }
 
         if ((uint)state != 0)

@@ -10,9 +10,9 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
 {
     private static readonly ConditionalWeakTable<Segment, SegmentWaits> s_all = [];
 
-    /// <summary>How long closing a segment waits for threads that sleep in it: they are woken every millisecond, and only one that does not
-    /// come to run takes longer. <see cref="SleepWatch"/> wakes that one.</summary>
-    private const int ClosingPatienceMs = 2000;
+    /// <summary>How long closing a segment, or disposing of a set, waits for threads that sleep in it: they are woken every millisecond,
+    /// and only one that does not come to run takes longer. <see cref="SleepWatch"/> wakes that one.</summary>
+    public const int ClosingPatienceMs = 2000;
 
     private readonly Segment _segment;
     private readonly ConcurrentDictionary<long, Announcement> _announcements = new();
@@ -33,7 +33,8 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
     public void CountCorrupt() => Interlocked.Increment(ref _corrupt);
 
     /// <summary>One per semaphore, however many objects there are for it.</summary>
-    public Announcement AnnouncementAt(long offset) => _announcements.GetOrAdd(offset, static (o, s) => new Announcement((SemaphoreBlock*)(s.Address + o), s), _segment);
+    public Announcement AnnouncementAt(long offset) =>
+        _announcements.GetOrAdd(offset, static (o, s) => new Announcement((SemaphoreBlock*)(s.Address + o), s), _segment);
 
     /// <summary>Before anybody sleeps here.</summary>
     public void Watch()
@@ -79,13 +80,21 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
         }
     }
 
-    /// <returns>Whether any thread of this process sleeps at a semaphore, or is about to.</returns>
+    /// <returns>Whether any thread of this process sleeps at a semaphore or a seat, or is about to.</returns>
     private bool WakeSleepers()
     {
         bool asleep = false;
         foreach (KeyValuePair<long, Announcement> one in _announcements)
         {
             asleep |= one.Value.WakeAll();
+        }
+
+        using (SleepWatch.Hold())
+        {
+            foreach (SetSeat seat in _seats)
+            {
+                asleep |= seat.IsInTheWay();
+            }
         }
 
         return asleep;
@@ -101,7 +110,7 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
         }
     }
 
-    /// <summary>No more; not while the seat's members are locked.</summary>
+    /// <summary>No more.</summary>
     public void Unwatch(SetSeat seat)
     {
         using (SleepWatch.Hold())
@@ -130,9 +139,10 @@ internal sealed unsafe class SegmentWaits : ISegmentUser
 
         foreach (SetSeat seat in _seats)
         {
-            asleep |= seat.RingForgotten();
+            asleep |= seat.IsInTheWay() || seat.RingForgotten();
         }
 
+        _seats.RemoveAll(static s => s.IsReleased);
         return asleep;
     }
 

@@ -25,7 +25,7 @@ public sealed class SemaphoreSet : IDisposable, ISegmentUser
     private readonly AdaptiveWait _adaptive = new();
     private WaitSignal? _signal;
     private int _waiting;
-    private bool _disposed;
+    private volatile bool _disposed;
 
     private SemaphoreSet(Segment segment, SetSeat seat)
     {
@@ -36,7 +36,7 @@ public sealed class SemaphoreSet : IDisposable, ISegmentUser
         }
         catch (ObjectDisposedException)
         {
-            seat.Release();
+            seat.Leave(static () => true);
             throw;
         }
     }
@@ -173,20 +173,29 @@ public sealed class SemaphoreSet : IDisposable, ISegmentUser
             return status;
         }
 
-        if (Interlocked.Exchange(ref _waiting, 1) != 0)
-        {
-            throw new InvalidOperationException("Another thread waits on this set: its seat has one word to sleep on. Join a seat for each waiting thread.");
-        }
-
+        BeginWait();
         try
         {
             return WaitLong(WaitSlice.Until(timeout), out semaphore, cancellationToken);
         }
         finally
         {
-            Volatile.Write(ref _waiting, 0);
+            EndWait();
         }
     }
+
+    /// <summary>From here on the seat is not given back.</summary>
+    /// <exception cref="InvalidOperationException">Another thread waits on this set.</exception>
+    internal void BeginWait()
+    {
+        if (Interlocked.Exchange(ref _waiting, 1) != 0)
+        {
+            throw new InvalidOperationException("Another thread waits on this set: its seat has one word to sleep on. Join a seat for each "
+                + "waiting thread.");
+        }
+    }
+
+    internal void EndWait() => Volatile.Write(ref _waiting, 0);
 
     /// <summary>Takes a token from any member, waiting for one without a thread.</summary>
     /// <exception cref="OperationCanceledException">Nothing was taken.</exception>
@@ -209,28 +218,18 @@ public sealed class SemaphoreSet : IDisposable, ISegmentUser
         }
     }
 
-    /// <summary>Takes all members out and gives the seat back; whoever waits gets an <see cref="ObjectDisposedException"/>. Closing the segment does it too.</summary>
+    /// <summary>
+    /// Takes all members out and gives the seat back; whoever waits gets an <see cref="ObjectDisposedException"/>. Closing the segment does
+    /// it too. A waiter that is stopped for 2 s is not waited for longer: the seat is given back when that waiter goes on and leaves.
+    /// </summary>
     public void Dispose()
     {
-        lock (_seat.Members)
+        if (!Interlocked.Exchange(ref _disposed, true))
         {
-            if (_disposed)
-            {
-                return;
-            }
-
-            _disposed = true;
+            _segment.Detach(this);
+            _seat.Leave(() => Volatile.Read(ref _waiting) == 0);
+            Interlocked.Exchange(ref _signal, null)?.Dispose();  // SYNC set-signal: after _disposed; pairs with Signal
         }
-
-        _segment.Detach(this);
-        while (Volatile.Read(ref _waiting) != 0)
-        {
-            _seat.Wake();                                        // whoever sleeps finds it disposed of, and leaves
-            Thread.Sleep(1);                                     // a thread that had looked before, and parks now, is woken next time
-        }
-
-        _signal?.Dispose();
-        _seat.Release();
     }
 
     private WaitStatus WaitLong(long until, out SharedSemaphore? semaphore, CancellationToken cancellationToken)
@@ -288,7 +287,14 @@ public sealed class SemaphoreSet : IDisposable, ISegmentUser
                     throw;
                 }
 
-                _signal = signal;
+                Interlocked.Exchange(ref _signal, signal);       // SYNC set-signal: pairs with Dispose, which may not have waited for this
+                if (_disposed)
+                {
+                    Interlocked.Exchange(ref _signal, null)?.Dispose();
+                    throw new ObjectDisposedException(nameof(SemaphoreSet));
+                }
+
+                return signal;
             }
 
             return _signal;

@@ -19,7 +19,8 @@ internal sealed unsafe class SetSeat
     private readonly ulong[] _pending;                           // bells that were taken away and not yet looked at
     private int _next;
     private int _highest;
-    private bool _released;
+    private Func<bool> _isUnused = static () => false;
+    private volatile SeatState _state;
 
     private SetSeat(Segment segment, SetGeometry set, int number)
     {
@@ -35,6 +36,9 @@ internal sealed unsafe class SetSeat
 
     /// <summary>Members that <see cref="RingForgotten"/> looks at before it lets the waiter go on.</summary>
     private const int LookStep = 256;
+
+    /// <summary>Longest that <see cref="SleepWatch"/> waits for the members: whoever has them may be stopped.</summary>
+    private const int LookPatienceMs = 20;
 
     /// <summary>Held while members change, and while bells are turned into members.</summary>
     public Lock Members { get; } = new();
@@ -123,7 +127,7 @@ internal sealed unsafe class SetSeat
         _byOffset[semaphore.Offset] = member;
         _highest = Math.Max(_highest, member);
         SleepWatch.Rouse();
-        Doorbell.Ring(_seat, member);                            // it may have been released before the link was there
+        Ring(member);                                            // it may have been released before the link was there
         return member;
     }
 
@@ -186,6 +190,7 @@ internal sealed unsafe class SetSeat
         int r = HasRung || HasPending ? 0 : Sys.FutexWaitShared(&_seat->Parked, 1, sliceNs);
         KillPoints.Reach(KillPoint.SetWoken);
         Volatile.Write(ref _seat->Parked, 0);
+        GC.KeepAlive(_segment);
         WaitSlice.Check(r);
     }
 
@@ -197,60 +202,113 @@ internal sealed unsafe class SetSeat
     }
 
     /// <summary>Rings for a member, from this process.</summary>
-    public void Ring(int member) => Doorbell.Ring(_seat, member);
+    public void Ring(int member)
+    {
+        Doorbell.Ring(_seat, member);
+        GC.KeepAlive(_segment);                                  // its memory goes with the last reference to it
+    }
 
     /// <summary>By <see cref="SleepWatch"/>: rings for members that have tokens, and whose releasers may have died before they rang.</summary>
-    /// <returns>Whether it has members.</returns>
+    /// <returns>Whether it has members, or may have.</returns>
     public bool RingForgotten()
     {
         for (int from = 0; ; from += LookStep)
         {
-            bool forgotten = false;
-            lock (Members)
+            if (!Members.TryEnter(LookPatienceMs))
             {
-                if (_released || from > _highest)
+                return true;
+            }
+
+            try
+            {
+                if (_state != SeatState.Taken || from > _highest)
                 {
-                    return !_released && Count > 0;
+                    return _state == SeatState.Taken && Count > 0;
                 }
 
-                for (int i = from; i <= Math.Min(_highest, from + LookStep - 1); i++)
-                {
-                    if (_members[i].Semaphore is { Count: > 0 and var count } s && (TellsCorrupt || count <= s.Limit) && (_pending[i >> 6] >> (i & 63) & 1) == 0)
-                    {
-                        Ring(i);
-                        forgotten = true;
-                    }
-                }
-
-                if (forgotten)
-                {
-                    Wake();
-                }
+                RingAll(from, Math.Min(_highest, from + LookStep - 1));
+            }
+            finally
+            {
+                Members.Exit();
             }
         }
     }
 
-    /// <summary>Gives the seat back, once: afterwards it is somebody else's. Nobody waits any more, and nobody holds <see
-    /// cref="Members"/>.</summary>
-    public void Release()
+    /// <summary>Of these members, for those that have tokens.</summary>
+    private void RingAll(int first, int last)
     {
-        _waits.Unwatch(this);
-        lock (Members)
+        bool forgotten = false;
+        for (int i = first; i <= last; i++)
         {
-            if (_released)
+            if (_members[i].Semaphore is { Count: > 0 and var count } s && (TellsCorrupt || count <= s.Limit)
+                && (_pending[i >> 6] >> (i & 63) & 1) == 0)
             {
+                Ring(i);
+                forgotten = true;
+            }
+        }
+
+        if (forgotten)
+        {
+            Wake();
+        }
+    }
+
+    /// <summary>
+    /// Gives the seat back when nobody uses it any more: before this returns, or, where a thread is stopped in the middle of a wait for
+    /// longer than <see cref="SegmentWaits.ClosingPatienceMs"/>, once that thread has left. <see cref="SleepWatch"/> wakes it until then.
+    /// </summary>
+    /// <param name="isUnused">Whether nobody waits here; asked again and again. Nobody begins to once it has said so.</param>
+    public void Leave(Func<bool> isUnused)
+    {
+        _isUnused = isUnused;
+        _state = SeatState.Leaving;
+        for (long until = Environment.TickCount64 + SegmentWaits.ClosingPatienceMs; !TryRelease(); Thread.Sleep(1))
+        {
+            // A thread that had looked before, and parks now, is woken next time.
+            if (Environment.TickCount64 >= until)
+            {
+                SleepWatch.Rouse();                              // after the locked instruction of Wake
                 return;
             }
-
-            _released = true;
-            foreach (SharedSemaphore s in All())
-            {
-                Remove(s);
-            }
-
-            Clear(_seat, _set.MemberCapacity);
-            Volatile.Write(ref _seat->Owner, 0);
         }
+
+        _waits.Unwatch(this);
+    }
+
+    /// <summary>Whether it is left, and not yet given back: its waiter is in the way. Gives it back if that waiter has gone.</summary>
+    public bool IsInTheWay() => _state == SeatState.Leaving && !TryRelease();
+
+    /// <summary>Whether it is somebody else's.</summary>
+    public bool IsReleased => _state == SeatState.Released;
+
+    /// <returns>Whether it has been given back; else whoever sleeps here was woken.</returns>
+    private bool TryRelease()
+    {
+        if (!_isUnused() || !Members.TryEnter())
+        {
+            Wake();
+            return false;
+        }
+
+        try
+        {
+            if (_state != SeatState.Released)
+            {
+                Array.ForEach(All(), s => Remove(s));
+                Clear(_seat, _set.MemberCapacity);
+                _state = SeatState.Released;
+                Volatile.Write(ref _seat->Owner, 0);
+            }
+        }
+        finally
+        {
+            Members.Exit();
+        }
+
+        GC.KeepAlive(_segment);
+        return true;
     }
 
     /// <summary>Takes the bells away that have rung. Under <see cref="Members"/>.</summary>

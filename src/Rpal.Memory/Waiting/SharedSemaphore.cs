@@ -56,7 +56,9 @@ public sealed unsafe class SharedSemaphore
         get
         {
             Segment.ThrowIfClosed();
-            return Volatile.Read(ref Block->Count);
+            uint count = Volatile.Read(ref Block->Count);
+            GC.KeepAlive(Segment);                               // its memory goes with the last reference to it
+            return count;
         }
     }
 

@@ -15,8 +15,7 @@ internal sealed unsafe class WaitBridge : ISegmentUser
     private readonly Lock _lock = new();                         // taken before the seat's
     private readonly Dictionary<long, Interest> _interests = [];
     private readonly Thread _thread;
-    private bool _started;
-    private bool _stopping;
+    private volatile bool _stopping;
 
     private WaitBridge(SetSeat seat)
     {
@@ -74,13 +73,12 @@ internal sealed unsafe class WaitBridge : ISegmentUser
             {
                 ObjectDisposedException.ThrowIf(_stopping, segment);
                 _thread.Start();
-                _started = true;
             }
         }
         catch (Exception e) when (e is OutOfMemoryException or ObjectDisposedException)
         {
             segment.Detach(this);
-            _seat.Release();
+            _seat.Leave(static () => true);
             throw;
         }
     }
@@ -189,10 +187,15 @@ internal sealed unsafe class WaitBridge : ISegmentUser
         }
     }
 
-    /// <summary>From all semaphores.</summary>
+    /// <summary>Takes it from all semaphores; later, where somebody is stopped with the lock.</summary>
     public void RemoveSignal(WaitSignal signal)
     {
-        lock (_lock)
+        if (!_lock.TryEnter(SegmentWaits.ClosingPatienceMs))
+        {
+            return;                                              // Serve drops it
+        }
+
+        try
         {
             foreach (Interest interest in _stopping ? [] : _interests.Values.ToArray())
             {
@@ -201,6 +204,10 @@ internal sealed unsafe class WaitBridge : ISegmentUser
                     LeaveIfUnused(interest);
                 }
             }
+        }
+        finally
+        {
+            _lock.Exit();
         }
     }
 
@@ -264,9 +271,10 @@ internal sealed unsafe class WaitBridge : ISegmentUser
         LeaveIfUnused(interest);
     }
 
-    /// <summary>Its user is done with its eventfd.</summary>
+    /// <summary>Drops what its user is done with: an eventfd, a set's signal.</summary>
     private static void DropIfClosed(Interest interest)
     {
+        interest.Signals.RemoveAll(static s => s.Signal.IsDisposed);
         if (interest.Own is { IsClosed: true } closed)
         {
             interest.Signals.RemoveAll(s => s.Signal == closed);
@@ -289,10 +297,15 @@ internal sealed unsafe class WaitBridge : ISegmentUser
 
     private void Run()
     {
-        while (!Volatile.Read(ref _stopping))
+        while (!_stopping)
         {
             ServeRung();
             _seat.Park(WaitSlice.Endless);
+        }
+
+        lock (_lock)
+        {
+            EndWaits();                                          // if Stop could not
         }
     }
 
@@ -327,34 +340,41 @@ internal sealed unsafe class WaitBridge : ISegmentUser
         }
     }
 
+    /// <summary>Ends all waits and the thread. Where a thread is stopped with the lock, this one does not wait for that longer than
+    /// <see cref="SegmentWaits.ClosingPatienceMs"/>: the bridge's thread ends the waits then, once it comes to run, and its seat is left to
+    /// <see cref="SleepWatch"/>.</summary>
     private void Stop()
     {
-        lock (_lock)
+        _stopping = true;
+        if (_lock.TryEnter(SegmentWaits.ClosingPatienceMs))
         {
-            _stopping = true;
-            foreach (AsyncWait wait in _interests.Values.SelectMany(i => i.Waiters))
+            try
             {
-                wait.Place = null;
-                wait.Fail(new ObjectDisposedException(nameof(Segment), "The segment was closed while it was waited in."));
+                EndWaits();
             }
-
-            foreach (Interest interest in _interests.Values)
+            finally
             {
-                interest.Waiters.Clear();
-                interest.Own?.CloseEventFd();
+                _lock.Exit();
             }
         }
 
-        while (_started && !_thread.Join(TimeSpan.FromMilliseconds(1)))
+        _seat.Leave(() => !_thread.IsAlive);
+    }
+
+    /// <summary>Under the lock, when it is stopping: nobody waits here from now on.</summary>
+    private void EndWaits()
+    {
+        foreach (Interest interest in _interests.Values)
         {
-            _seat.Wake();                                        // it may have looked at _stopping just before
+            while (interest.Waiters.First is { } first)
+            {
+                interest.Waiters.RemoveFirst();
+                first.Value.Fail(new ObjectDisposedException(nameof(Segment), "The segment was closed while it was waited in."));
+            }
+
+            interest.Own?.CloseEventFd();
         }
 
-        lock (_lock)
-        {
-            _interests.Clear();
-        }
-
-        _seat.Release();
+        _interests.Clear();
     }
 }

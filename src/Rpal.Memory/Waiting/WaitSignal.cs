@@ -8,6 +8,10 @@ internal sealed class WaitSignal(WaitBridge bridge) : IDisposable
     private readonly Lock _lock = new();
     private TaskCompletionSource _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private SafeFileHandle? _eventFd;
+    private bool _isDisposed;
+
+    /// <summary>Whether nobody asks for it any more: the bridge drops it when it meets it, if it is not out of all already.</summary>
+    public bool IsDisposed => Volatile.Read(ref _isDisposed);
 
     /// <summary>Ends when something rings after this was read.</summary>
     public Task Next
@@ -78,6 +82,7 @@ internal sealed class WaitSignal(WaitBridge bridge) : IDisposable
 
     public void Dispose()
     {
+        Volatile.Write(ref _isDisposed, true);
         bridge.RemoveSignal(this);
         Ring();
         CloseEventFd();
