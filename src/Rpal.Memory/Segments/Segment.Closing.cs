@@ -137,11 +137,16 @@ public sealed unsafe partial class Segment
     /// something. That comes with the last reference.</summary>
     private void Keep(ISegmentUser[] users, int errno)
     {
-        _tombstone = Tombstone.Keep((nint)_memory, LengthBytes, () => Array.ForEach(users, u => u.OnGone()));
-        Console.Error.WriteLine($"rpal: a segment of {LengthBytes} bytes at 0x{(long)_memory:x} is closed, but the kernel does not take its "
-            + $"memory away from this process's threads (mmap: {ErrnoText.Describe(errno)}): what this process holds of it stays held until "
-            + "nothing here refers to the segment any more, or the process ends. ENOMEM: raise vm.max_map_count, or keep fewer mappings. EAGAIN: raise "
-            + "RLIMIT_MEMLOCK.");
+        _tombstone = Tombstone.Keep((nint)_memory, LengthBytes, () =>
+        {
+            var late = new AllSteps();
+            Array.ForEach(users, u => late.Do(u.OnGone));
+            late.ThrowFirst();
+        });
+        Console.Error.WriteLine($"rpal: a segment of {LengthBytes} bytes at 0x{(long)_memory:x} is closed, but the kernel does not take "
+            + $"its memory away from this process's threads (mmap: {ErrnoText.Describe(errno)}): what this process holds of it stays held "
+            + "until nothing here refers to the segment any more, or the process ends. ENOMEM: raise vm.max_map_count, or keep fewer "
+            + "mappings. EAGAIN: raise RLIMIT_MEMLOCK.");
     }
 
     /// <returns>Null: the kernel refused another view, or the user has closed <see cref="File"/>.</returns>

@@ -4,10 +4,16 @@ using Rpal.Linux;
 namespace Rpal.Memory.Segments;
 
 /// <summary>
-/// What lies where a closed segment lay: empty memory of this process, which belongs to nothing and takes no room until it is touched. A thread that was in the middle of something finds zeroes
-/// there, and what it writes is nobody's. It goes when the segment's object goes, which all that uses it refers to; nothing else is mapped
-/// there before.
+/// What lies where a closed segment lay: empty memory of this process, which belongs to nothing and takes no room until it is touched. A
+/// thread that was in the middle of something finds zeroes there, and what it writes is nobody's. It goes when the segment's object goes,
+/// which all that uses it refers to; nothing else is mapped there before.
 /// </summary>
+/// <remarks>
+/// This is the only thing that unmaps a segment's memory behind its users. An object can be collected while a method of it runs, after the
+/// method's last look at the object. So what works on raw addresses (pools, buffers, semaphores, seats, counters) looks at an object that
+/// refers to the segment once more afterwards, or ends with <c>GC.KeepAlive</c> of the segment, which costs nothing. Machine code and
+/// sched_getcpu are called without a transition: the collector waits for them.
+/// </remarks>
 internal sealed class Tombstone : CriticalFinalizerObject
 {
     private const int Empty = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve;
@@ -33,7 +39,16 @@ internal sealed class Tombstone : CriticalFinalizerObject
             _ = Sys.Munmap(_place.Address, (nuint)_place.LengthBytes);
         }
 
-        _atEnd?.Invoke();
+        try
+        {
+            _atEnd?.Invoke();
+        }
+        catch (Exception e)
+        {
+            // Nobody called this, and an exception here would end the process.
+            Console.Error.WriteLine($"rpal: a segment at 0x{_place.Address:x} whose memory could not be taken away when it was closed is "
+                + $"gone now; a user of it failed at that: {e}");
+        }
     }
 
     /// <summary>Replaces what is mapped there. Once it returns, no thread of this process can reach that.</summary>
@@ -88,7 +103,7 @@ internal sealed class Tombstone : CriticalFinalizerObject
     /// <summary>Leaves what is mapped there as long as the object: where none could be put.</summary>
     /// <param name="address">Where.</param>
     /// <param name="lengthBytes">All of it.</param>
-    /// <param name="atEnd">Done once it is unmapped.</param>
+    /// <param name="atEnd">Done once it is unmapped, by the collector's thread. What it throws is printed.</param>
     public static Tombstone Keep(nint address, long lengthBytes, Action atEnd)
     {
         lock (s_lock)
