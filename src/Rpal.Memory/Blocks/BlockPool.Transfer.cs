@@ -65,6 +65,7 @@ public sealed unsafe partial class BlockPool
             }
         }
 
+        GC.KeepAlive(_segment);
         return freed;
     }
 
@@ -83,13 +84,19 @@ public sealed unsafe partial class BlockPool
             return status == BlockStatus.Done ? _m.Refuse(BlockStatus.Corrupt) : status;
         }
 
+        GC.KeepAlive(_segment);
         KillPoints.Reach(KillPoint.PoolOffered);
         return BlockStatus.Done;
     }
 
     /// <returns>False: the receiver has taken it, or the receiver's recovery has freed it. Either way it is not this process's any more.</returns>
-    internal bool TryTakeBack(Block block, Party to) =>
-        _m.TryChange((uint)block.Index, Offered(block, to), BlockWord.Of(BlockState.Owned, _self.Number, _self.Generation, block.Sequence));
+    internal bool TryTakeBack(Block block, Party to)
+    {
+        BlockWord owned = BlockWord.Of(BlockState.Owned, _self.Number, _self.Generation, block.Sequence);
+        bool isTaken = _m.TryChange((uint)block.Index, Offered(block, to), owned);
+        GC.KeepAlive(_segment);
+        return isTaken;
+    }
 
     /// <param name="index">As read from shared memory.</param>
     /// <param name="sequence">Which life; null: any, its lists say so.</param>
@@ -122,6 +129,7 @@ public sealed unsafe partial class BlockPool
             }
         }
 
+        GC.KeepAlive(_segment);
         KillPoints.Reach(KillPoint.PoolAccepted);
         (block, by) = (new Block((int)index, word.Sequence), word.Giver);
         return BlockStatus.Done;

@@ -93,7 +93,9 @@ public sealed unsafe partial class BlockPool
         PoolMemory? m = PoolMemory.TryOpen(segment.Find(part, PartKind.BlockPool));
         segment.ThrowIfClosed();                                 // what was read may be the tombstone's zeroes
         return m is not null ? new BlockPool(m)
-            : throw new SegmentException(SegmentError.NoSuchPart, $"Part {part} of the segment is no pool of its length: block length, count or lists make no sense. Another process has written there.");
+            : throw new SegmentException(SegmentError.NoSuchPart,
+                $"Part {part} of the segment is no pool of its length: block length, count or lists make no sense. Another process has "
+                + "written there.");
     }
 
     /// <summary>Takes a block. Its bytes are what its last owner left.</summary>
@@ -101,7 +103,9 @@ public sealed unsafe partial class BlockPool
     public BlockStatus TryAllocate(out Block block)
     {
         BlockStatus status = TryClaim(out block);
-        return status == BlockStatus.Exhausted ? TryClaimAfterRecovery(out block) : status;
+        status = status == BlockStatus.Exhausted ? TryClaimAfterRecovery(out block) : status;
+        GC.KeepAlive(_segment);                                  // its memory goes with the last reference to it
+        return status;
     }
 
     /// <summary>Takes a block to fill it. Disposing the lease without <see cref="BlockLease.Commit"/> frees it.</summary>
@@ -130,7 +134,9 @@ public sealed unsafe partial class BlockPool
             return status == BlockStatus.Done ? _m.Refuse(BlockStatus.Corrupt) : status;
         }
 
-        return BlockCaches.PutBack(_m, (uint)block.Index, releasing) ? BlockStatus.Done : _m.Refuse(BlockStatus.Corrupt);
+        status = BlockCaches.PutBack(_m, (uint)block.Index, releasing) ? BlockStatus.Done : _m.Refuse(BlockStatus.Corrupt);
+        GC.KeepAlive(_segment);
+        return status;
     }
 
     /// <summary>The bytes of a block that this process owns. Valid until it is freed or offered: from then on they are another's.</summary>
@@ -156,6 +162,7 @@ public sealed unsafe partial class BlockPool
         }
 
         BlockPoolHeader header = *_m.Header;
+        GC.KeepAlive(_segment);
         allocations -= (long)header.Moved;
         return new BlockPoolStatistics(free, (long)header.AlreadyFree, (long)header.NotOwned, (long)header.OutOfRange, (long)header.Cycles, (long)header.Corrupt, (long)header.Recovered, allocations);
     }
@@ -209,6 +216,7 @@ public sealed unsafe partial class BlockPool
         }
 
         word = _m.Word((uint)block.Index);
+        GC.KeepAlive(_segment);
         return word.Is(BlockState.Owned, _self) && word.Sequence == block.Sequence ? BlockStatus.Done : _m.Refuse(WhyNot(word));
     }
 

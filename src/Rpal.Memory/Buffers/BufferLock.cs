@@ -21,6 +21,8 @@ internal enum LeaseKind
 }
 
 /// <summary>A buffer's lock, as one party uses it: each step leaves a word or a seat that names the party. Shared words are read once and checked.</summary>
+/// <remarks>It refers to no segment. Its <see cref="OwnedBuffer"/> does, looks at itself after each step here, and so keeps the
+/// memory.</remarks>
 /// <param name="header">In shared memory.</param>
 /// <param name="self">This process.</param>
 /// <param name="gate">1 while one of this process's threads picks the buffer up; one for all that use it here.</param>

@@ -217,6 +217,7 @@ public sealed unsafe class OwnedBuffer
         Held(take) = 0;
         BufferStatus status = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete);
         _guard?.Leave();                                         // in the seed's order: others go on meanwhile
+        GC.KeepAlive(_part.Segment);                             // its memory goes with the last reference to it
         return status;
     }
 
@@ -292,7 +293,9 @@ public sealed unsafe class OwnedBuffer
         }
 
         LookForDead();
-        return _lock.Try(kind, out take);
+        status = _lock.Try(kind, out take);
+        GC.KeepAlive(_part.Segment);
+        return status;
     }
 
     /// <summary>Clears away whoever is in the way and dead.</summary>
@@ -318,6 +321,7 @@ public sealed unsafe class OwnedBuffer
         }
 
         _lock.ClearOrphans();
+        GC.KeepAlive(_part.Segment);
     }
 
     private static void ClearAway(PartyTable parties, int party)
@@ -373,6 +377,7 @@ public sealed unsafe class OwnedBuffer
         {
             Held(take) = 0;
             _ = take.Seat >= 0 ? _lock.ReleaseRead(take) : _lock.ReleaseWrite(take, complete: !take.Word.IsTorn);
+            GC.KeepAlive(_part.Segment);
             throw;
         }
     }

@@ -75,6 +75,7 @@ public sealed unsafe class PerCpuCounter : IDisposable
         }
 
         PerCpuSections.Add(lines, PerCpuLine.SizeBytes, value);
+        GC.KeepAlive(_segment);                                  // the lines go with the last reference to it
     }
 
     /// <summary>What all CPUs have added. Exact once nobody adds; else some value of the time in between, CPU by CPU.</summary>
@@ -94,6 +95,8 @@ public sealed unsafe class PerCpuCounter : IDisposable
             PerCpuLine* line = (PerCpuLine*)lines + i;
             sum += (long)Volatile.Read(ref line->Own) + (long)Volatile.Read(ref line->Shared);
         }
+
+        GC.KeepAlive(_segment);
 
         return sum;
     }
