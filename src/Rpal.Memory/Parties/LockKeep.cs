@@ -8,8 +8,7 @@ namespace Rpal.Memory.Parties;
 /// <summary>
 /// A mapping of the description that holds a party's lock: the lock lasts as long as the process's memory does, and not only as its
 /// descriptors. In a family the two end at different times: the memory of a dead member stays mapped until the host takes its slot away,
-/// and
-/// until then another member's kernel thread may execute a handler there.
+/// and until then another member's kernel thread may execute a handler there.
 /// </summary>
 /// <remarks>No access is allowed to it, and a forked child does not get it: neither this process's nor another member's.</remarks>
 internal sealed class LockKeep : CriticalFinalizerObject
@@ -53,7 +52,8 @@ internal sealed class LockKeep : CriticalFinalizerObject
     }
 
     private static SegmentException Refused(string call, int errno) =>
-        new(errno == -(int)Errno.ENOMEM ? SegmentError.NoMemory : SegmentError.KernelRefused, "Mapping a page of the segment's file, which keeps "
-            + $"this process's lock as long as its memory ({call}): {ErrnoText.Describe(errno)}. ENOMEM: the process has as many mappings as "
-            + "vm.max_map_count allows, or no addresses left (RLIMIT_AS).");
+        new(errno == -(int)Errno.ENOMEM ? SegmentError.NoMemory : SegmentError.KernelRefused,
+            $"Mapping a page of the segment's file, which keeps this process's lock as long as its memory ({call}): "
+            + $"{ErrnoText.Describe(errno)}. ENOMEM: the process has as many mappings as vm.max_map_count allows, or no addresses left "
+            + "(RLIMIT_AS).");
 }

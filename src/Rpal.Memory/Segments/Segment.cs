@@ -55,8 +55,7 @@ public sealed unsafe partial class Segment : IDisposable
     public bool IsAtSharedAddress => Volatile.Read(ref Header->Address) == (long)Address;
 
     /// <summary>The descriptor, for passing it on (SCM_RIGHTS, inheritance): <see cref="SegmentTransfer"/> does it with a handshake. Stays
-    /// the segment's: who closes it leaves
-    /// what this process holds of the segment, when that is closed, to others, as by a death.</summary>
+    /// the segment's: who closes it leaves what this process holds of the segment, when that is closed, to others, as by a death.</summary>
     public SafeFileHandle File => _file;
 
     /// <summary>This process among those that have it open.</summary>
@@ -156,7 +155,9 @@ public sealed unsafe partial class Segment : IDisposable
             _ = Sys.Munmap(at, (nuint)header.LengthBytes);
             string what = !Tombstone.IsAt(wished, header.LengthBytes) ? "something else does"
                 : "a segment that this process has closed lay there, and something still refers to it";
-            throw new SegmentException(SegmentError.AddressOccupied, $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: {what}. Have its creator offer another address (SegmentTransfer), or open it without requiring the shared one.");
+            throw new SegmentException(SegmentError.AddressOccupied,
+                $"The segment of {header.LengthBytes} bytes cannot lie at 0x{wished:x} here: {what}. Have its creator offer another "
+                + "address (SegmentTransfer), or open it without requiring the shared one.");
         }
 
         return Join(file, at);

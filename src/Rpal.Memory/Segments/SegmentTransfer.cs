@@ -238,9 +238,10 @@ public static unsafe class SegmentTransfer
         private static string TextOf(DescriptorLoss loss) => loss switch
         {
             DescriptorLoss.NotInstalled => "The other process sent a descriptor, and this process could not take it (recvmsg, MSG_CTRUNC): "
-                + $"RLIMIT_NOFILE is {Sys.DescriptorLimit()} here. Raise it, or close descriptors; else fs.file-max or a security module is what forbids it.",
-            DescriptorLoss.RoomTaken => "The other process sent a descriptor, and the socket's options ask for other control messages, which took "
-                + "its room (recvmsg, MSG_CTRUNC): use a socket without SO_PASSCRED, SO_PASSSEC and SO_TIMESTAMP.",
+                + $"RLIMIT_NOFILE is {Sys.DescriptorLimit()} here. Raise it, or close descriptors; else fs.file-max or a security module "
+                + "is what forbids it.",
+            DescriptorLoss.RoomTaken => "The other process sent a descriptor, and the socket's options ask for other control messages, "
+                + "which took its room (recvmsg, MSG_CTRUNC): use a socket without SO_PASSCRED, SO_PASSSEC and SO_TIMESTAMP.",
             _ => "The other process sent more than one descriptor with a message (or the socket here has SO_PASSPIDFD): "
                 + "a segment's transfer has one at most. All were closed.",
         };
