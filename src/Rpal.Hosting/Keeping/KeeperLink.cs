@@ -24,7 +24,8 @@ internal sealed unsafe class KeeperLink : IDisposable
     /// <summary>For a keeper's answer; it may just be starting, on a machine with much to do.</summary>
     private const int AnswerPatienceMs = 30_000;
 
-    /// <summary>For the watching thread to see that the keeper was killed.</summary>
+    /// <summary>For the watching thread to see that the keeper was killed: a stopped one dies of that too. Only one that the kernel does not
+    /// let end (a disk that does not answer) takes longer, and is left behind with the thread and the table.</summary>
     private static readonly TimeSpan s_endPatience = TimeSpan.FromSeconds(10);
 
     private readonly object _lock = new();
@@ -124,8 +125,9 @@ internal sealed unsafe class KeeperLink : IDisposable
             Monitor.PulseAll(_lock);
         }
 
-        _ = _watch.Join(s_endPatience);
-        _ = Sys.Close(_table);                                   // its mapping stays: a broker may still serve what a member left behind
+        // Its mapping stays: a broker may still serve what a member left behind. A thread that has not ended may still send the table's
+        // number, which would be another file's.
+        _ = _watch.Join(s_endPatience) ? Sys.Close(_table) : 0;
     }
 
     /// <summary>Its number may be a later member's by now.</summary>
