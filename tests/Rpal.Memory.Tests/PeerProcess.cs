@@ -95,13 +95,21 @@ internal sealed class PeerProcess : IDisposable
     public void Kill()
     {
         Assert.Equal(0, Sys.Kill(_process.Id, Signal.SIGKILL));
-        WaitForExit();
+        WaitForExit(Patience);
     }
 
-    public int WaitForExit()
+    /// <summary>Until it has ended and all that it printed is here.</summary>
+    public int WaitForExit(TimeSpan limit)
     {
-        Assert.True(_process.WaitForExit(Patience), $"The other process did not end. It printed:\n{_printed}");
-        _process.WaitForExit();
+        Assert.True(_process.WaitForExit(limit), $"The other process did not end. It printed:\n{_printed}");
+        lock (_lock)
+        {
+            for (long until = Environment.TickCount64 + (long)limit.TotalMilliseconds; _openStreams > 0; Monitor.Wait(_lock, 1000))
+            {
+                Assert.True(Environment.TickCount64 < until, $"The other process has ended, its output is open. It printed:\n{_printed}");
+            }
+        }
+
         return _process.ExitCode;
     }
 
@@ -112,7 +120,7 @@ internal sealed class PeerProcess : IDisposable
             _process.Kill();
         }
 
-        _process.WaitForExit();
+        _ = _process.WaitForExit(Patience);
         _process.Dispose();
         _socket.Dispose();
     }

@@ -8,23 +8,24 @@ namespace Rpal.Memory.Tests;
 
 public sealed class SampleTests
 {
+    private static readonly string s_frames = Path.Combine(AppContext.BaseDirectory, "Frames");
+
     [Fact]
     public void The_sample_passes_its_frames()
     {
-        using Process frames = Start();
-        string printed = frames.StandardOutput.ReadToEnd();
-        Assert.True(frames.WaitForExit(PeerProcess.Patience), printed);
-        Assert.Equal((0, true), (frames.ExitCode, printed.Contains("viewer: 200 frames, 0 wrong", StringComparison.Ordinal)));
+        ChildOutput ran = Child.Run(PeerProcess.Patience, s_frames);
+        Assert.Equal((0, true), (ran.ExitCode, ran.Output.Contains("viewer: 200 frames, 0 wrong", StringComparison.Ordinal)));
     }
 
     /// <summary>The test is the camera, and goes: before it has sent the segment, or after.</summary>
     [Theory]
     [InlineData(false, "viewer: The other process has closed the connection.")]
     [InlineData(true, "viewer: party 0 (process ")]
-    public void A_partner_that_goes_is_one_line_and_an_error(bool afterSegment, string line)
+    public async Task A_partner_that_goes_is_one_line_and_an_error(bool afterSegment, string line)
     {
         string path = Path.Combine(Path.GetTempPath(), $"frames-test-{Environment.ProcessId}-{afterSegment}");
-        using Process viewer = Start("view", path);
+        using var viewer = Child.Start(new ProcessStartInfo(s_frames, ["view", path]) { RedirectStandardError = true });
+        Task<string> said = viewer.Process.StandardError.ReadToEndAsync();
         using (Socket socket = Connect(path))
         {
             if (afterSegment)
@@ -37,15 +38,12 @@ public sealed class SampleTests
             }
         }
 
-        string said = viewer.StandardError.ReadToEnd();
-        Assert.True(viewer.WaitForExit(PeerProcess.Patience), said);
+        viewer.AwaitExit(PeerProcess.Patience);
         File.Delete(path);
-        Assert.Equal(1, viewer.ExitCode);
-        Assert.StartsWith(line, Assert.Single(said.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Equal(1, viewer.Process.ExitCode);
+        string printed = await said.WaitAsync(PeerProcess.Patience);
+        Assert.StartsWith(line, Assert.Single(printed.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
-
-    private static Process Start(params string[] arguments) =>
-        Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Frames"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     /// <summary>Once the viewer listens.</summary>
     private static Socket Connect(string path)

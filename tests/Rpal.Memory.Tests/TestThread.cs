@@ -30,13 +30,10 @@ internal sealed class TestThread
         return made;
     }
 
-    /// <summary>Until it ends; throws what it threw.</summary>
-    public void Join()
-    {
-        Assert.True(TryJoin(PeerProcess.Patience), "A thread of the test did not end.");
-    }
+    /// <summary>Until it ends, which must be in time; throws what it threw.</summary>
+    public void Join(TimeSpan limit) => Assert.True(TryJoin(limit), $"A thread of the test did not end in {limit.TotalSeconds} s.");
 
-    /// <summary>As <see cref="Join()"/>, for a while.</summary>
+    /// <summary>As <see cref="Join"/>, but says whether it has ended.</summary>
     public bool TryJoin(TimeSpan time)
     {
         bool ended = _thread.Join(time);

@@ -35,6 +35,19 @@ internal sealed record Peer(SafeFileHandle Socket, string[] Words)
 
     public int Number(int word) => int.Parse(Words[word], CultureInfo.InvariantCulture);
 
+    /// <summary>Waits for threads that have been told to end, or have nothing left to wait for.</summary>
+    /// <exception cref="TimeoutException">One has not ended.</exception>
+    public static void Ends(params Thread[] threads)
+    {
+        foreach (Thread thread in threads)
+        {
+            if (!thread.Join(Patience))
+            {
+                throw new TimeoutException($"A thread has not ended in {Patience.TotalSeconds} s.");
+            }
+        }
+    }
+
     /// <summary>For the test, which waits for such lines.</summary>
     public static void Say(string line)
     {

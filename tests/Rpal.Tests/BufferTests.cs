@@ -80,6 +80,15 @@ public sealed class BufferTests : IDisposable
         run.Expect((outside?.Process.ExitCode ?? run.ExitOf("watcher").Code) == 0, "the watcher's end");
     }
 
+    [Fact]
+    public void A_segment_that_a_member_closes_leaves_empty_memory_in_its_slot_until_nothing_refers_to_it() =>
+        FamilyRun.Succeeds(MemberSpec.Scenario("closing", "closings-leave", "plain"));
+
+    /// <summary>The member has asked for all its future mappings to be filled and locked, and the host does that for its slot.</summary>
+    [NeedsRootFact]
+    public void A_segment_that_a_member_closes_whose_new_memory_is_locked_leaves_empty_memory_in_its_slot() =>
+        FamilyRun.Succeeds(MemberSpec.Scenario("closing", "closings-leave", "locked"));
+
     private static void Await(Func<bool> isSo, FamilyRun run)
     {
         for (long began = Stopwatch.GetTimestamp(); !isSo(); Thread.Sleep(1))

@@ -85,8 +85,8 @@ public sealed class BlockKillTests
             AssertDiedThere(doomed);
             first.WaitFor("done");
             second.WaitFor("done");
-            Assert.Equal(0, first.WaitForExit());
-            Assert.Equal(0, second.WaitForExit());
+            Assert.Equal(0, first.WaitForExit(PeerProcess.Patience));
+            Assert.Equal(0, second.WaitForExit(PeerProcess.Patience));
             Settle(segment, pool);
         }
     }
@@ -135,7 +135,7 @@ public sealed class BlockKillTests
         }
 
         stop.Cancel();
-        ours.Join();
+        ours.Join(PeerProcess.Patience);
         foreach (PeerProcess peer in (PeerProcess[])[first, second])
         {
             peer.Kill();                                         // wherever it is just now
@@ -256,7 +256,7 @@ public sealed class BlockKillTests
     /// <summary>By SIGKILL: of a failure, or of having come to its end, it would have another code.</summary>
     private static void AssertDiedThere(PeerProcess doomed)
     {
-        int code = doomed.WaitForExit();
+        int code = doomed.WaitForExit(PeerProcess.Patience);
         Assert.True(code == KilledCode, $"It ended with {code}, not at its point. It printed:\n{doomed}");
     }
 

@@ -28,7 +28,7 @@ public sealed unsafe class BlockLaneTests
         try
         {
             Array.ForEach(peers, p => p.Send(segment));
-            Assert.All(peers, p => Assert.Equal(0, p.WaitForExit()));
+            Assert.All(peers, p => Assert.Equal(0, p.WaitForExit(PeerProcess.Patience)));
             Assert.All(peers, p => Assert.DoesNotContain(" rounds 0 ", p.ToString(), StringComparison.Ordinal));
         }
         finally
@@ -65,7 +65,7 @@ public sealed unsafe class BlockLaneTests
         using (var peer = PeerProcess.Start("pool-raid", "3"))
         {
             peer.Send(segment);
-            Assert.Equal(0, peer.WaitForExit());                 // the last thing that it did was on the last CPU
+            Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));                 // the last thing that it did was on the last CPU
         }
 
         On(Cpus().First(), () =>
@@ -114,7 +114,7 @@ public sealed unsafe class BlockLaneTests
         using (var doomed = PeerProcess.StartDoomed((int)point, 3, "pool-churn", "1000000", "1"))
         {
             doomed.Send(segment);
-            Assert.Equal(137, doomed.WaitForExit());
+            Assert.Equal(137, doomed.WaitForExit(PeerProcess.Patience));
         }
 
         On(Cpus().First(), () =>
@@ -125,7 +125,7 @@ public sealed unsafe class BlockLaneTests
         using (var without = PeerProcess.StartWith(s_without, "pool-sweep"))
         {
             without.Send(segment);
-            Assert.Equal(0, without.WaitForExit());              // took the dead one's number, and recovered what it could
+            Assert.Equal(0, without.WaitForExit(PeerProcess.Patience));  // took the dead one's number, and recovered what it could
         }
 
         Assert.NotEqual(0u, pool.Memory.Header->Unfinished);
@@ -140,7 +140,7 @@ public sealed unsafe class BlockLaneTests
         Pools.AssertWhole(pool);
         using var without = PeerProcess.StartWith(s_without, "pool-churn", "100", "1");
         without.Send(segment);
-        Assert.Equal(0, without.WaitForExit());
+        Assert.Equal(0, without.WaitForExit(PeerProcess.Patience));
         Pools.AssertWhole(pool);
         Assert.All(Enumerable.Range(0, Caches), c => Assert.True(BlockLanes.IsEmpty(pool.Memory, (uint)c)));
         Assert.Equal(1u, pool.Memory.Header->LockedOnly);
@@ -155,17 +155,10 @@ public sealed unsafe class BlockLaneTests
     /// <summary>On a thread of its own, which ends.</summary>
     private static void On(int cpu, Action action)
     {
-        Exception? failed = null;
-        var thread = new Thread(() =>
+        TestThread.Start(() =>
         {
-            failed = Record.Exception(() =>
-            {
-                Assert.Equal(0, Sys.SchedSetAffinity(0, 1UL << cpu));
-                action();
-            });
-        });
-        thread.Start();
-        thread.Join();
-        Assert.Null(failed);
+            Assert.Equal(0, Sys.SchedSetAffinity(0, 1UL << cpu));
+            action();
+        }).Join(PeerProcess.Patience);
     }
 }

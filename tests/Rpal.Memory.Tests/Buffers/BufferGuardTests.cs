@@ -21,7 +21,7 @@ public sealed class BufferGuardTests
         OwnedBuffer buffer = OwnedBuffer.Create(segment, length, new OwnedBufferOptions { Level = BufferLevel.Guarded, Means = means });
         using var victim = PeerProcess.Start("buffer-outside", access);
         Assert.True(victim.Send(segment));
-        Assert.Equal(Killed, victim.WaitForExit());
+        Assert.Equal(Killed, victim.WaitForExit(PeerProcess.Patience));
         string printed = victim.ToString();
         Assert.Contains($"inside: True, {expected}", printed);
         Assert.DoesNotContain("survived", printed);
@@ -54,7 +54,7 @@ public sealed class BufferGuardTests
         Assert.Equal(BufferStatus.Taken, buffer.TryLockWrite(out WriteLease lease));
         using var victim = PeerProcess.Start("buffer-outside", "write");
         victim.Send(segment);
-        Assert.Equal(Killed, victim.WaitForExit());
+        Assert.Equal(Killed, victim.WaitForExit(PeerProcess.Patience));
         Assert.Contains($"Holder: party 0 writes (its thread {Linux.Sys.GetTid()}).", victim.ToString());
         lease.Bytes.Fill(1);
         lease.Dispose();
@@ -67,7 +67,7 @@ public sealed class BufferGuardTests
         OwnedBuffer.Create(segment, 4096);
         using var victim = PeerProcess.Start("buffer-outside", "write");
         victim.Send(segment);
-        Assert.Equal(0, victim.WaitForExit());
+        Assert.Equal(0, victim.WaitForExit(PeerProcess.Patience));
         Assert.Contains("survived", victim.ToString());
     }
 
@@ -143,7 +143,7 @@ public sealed class BufferGuardTests
         OwnedBuffer.Create(segment, 4096, new OwnedBufferOptions { Level = BufferLevel.GuardedByKeys });
         using var victim = PeerProcess.Start("buffer-outside", "write");
         victim.Send(segment);
-        Assert.Equal(Killed, victim.WaitForExit());
+        Assert.Equal(Killed, victim.WaitForExit(PeerProcess.Patience));
         Assert.Contains("GuardedByKeys, was accessed outside a lease", victim.ToString());
     }
 
@@ -151,7 +151,7 @@ public sealed class BufferGuardTests
     public void Keys_do_what_their_documentation_says()
     {
         using var peer = PeerProcess.Start("keys");              // tests/qemu/keys runs it where the CPU has none
-        Assert.True(peer.WaitForExit() == 0, peer.ToString());
+        Assert.True(peer.WaitForExit(PeerProcess.Patience) == 0, peer.ToString());
     }
 
     /// <summary>By the kernel's own list: the bytes' first page is there and readable.</summary>

@@ -32,7 +32,7 @@ public sealed class BufferKillTests
         {
             peer.Send(segment);
             peer.WaitFor("open");
-            peer.WaitForExit();
+            peer.WaitForExit(PeerProcess.Patience);
         }
 
         Assert.Equal(BufferStatus.Taken, buffer.LockWrite(PeerProcess.Patience, out WriteLease lease));
@@ -74,7 +74,7 @@ public sealed class BufferKillTests
         OwnedBuffer buffer = OwnedBuffer.Create(segment, 40_000);
         using var peer = PeerProcess.StartDoomed((int)KillPoint.BufferHandedOver, 1, "buffer-steps", "handover:0");
         peer.Send(segment);
-        peer.WaitForExit();
+        peer.WaitForExit(PeerProcess.Patience);
         Assert.Equal(1, segment.Sweep());
         Assert.Equal(BufferStatus.Taken, buffer.Accept(PeerProcess.Patience, out WriteLease lease));
         Assert.False(lease.IsTorn);
@@ -92,7 +92,7 @@ public sealed class BufferKillTests
         peer.WaitFor("open as 1");
         buffer.TryLockWrite(out WriteLease lease);
         Assert.Equal(BufferStatus.HandedOver, lease.HandOver(segment.Parties.Find(1)!.Value));
-        peer.WaitForExit();
+        peer.WaitForExit(PeerProcess.Patience);
         Assert.Equal(BufferStatus.Taken, buffer.LockRead(PeerProcess.Patience, out ReadLease read));
         Assert.True(read.IsTorn);
         read.Dispose();
@@ -107,7 +107,7 @@ public sealed class BufferKillTests
         buffer.TryLockWrite(out WriteLease lease);
         using var peer = PeerProcess.StartDoomed((int)KillPoint.BufferWaiting, 2, "buffer-steps", "write:1");
         peer.Send(segment);
-        peer.WaitForExit();
+        peer.WaitForExit(PeerProcess.Patience);
         Assert.Equal(BufferStatus.Released, lease.Unlock());
         Assert.Equal(BufferStatus.Taken, buffer.TryLockWrite(out lease));
         Assert.False(lease.IsTorn);
@@ -129,7 +129,7 @@ public sealed class BufferKillTests
         recoverer.Send(segment);
         recoverer.WaitFor("open as 2");
         holder.Kill();
-        recoverer.WaitForExit();
+        recoverer.WaitForExit(PeerProcess.Patience);
         _ = segment.Sweep();
         Assert.Equal(torn, buffer.IsTorn);
         AssertFree(segment, buffer);

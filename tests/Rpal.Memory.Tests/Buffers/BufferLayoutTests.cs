@@ -99,10 +99,8 @@ public sealed class BufferLayoutTests
 
     private static string Run(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        Assert.True(process.WaitForExit(PeerProcess.Patience) && process.ExitCode == 0, $"{program}: {errors.Result}");
-        return output;
+        ChildOutput ran = Child.Run(PeerProcess.Patience, program, arguments);
+        Assert.True(ran.ExitCode == 0, $"{program}: {ran.Error}");
+        return ran.Output;
     }
 }

@@ -221,7 +221,7 @@ public sealed class OwnedBufferTests
         Assert.Equal(BufferStatus.Taken, mine.LockWrite(PeerProcess.Patience, out WriteLease last));
         Volatile.Write(ref taken, rounds + 1);
         last.Dispose();
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
         Assert.False(together);
         Assert.Equal(0, first.CorruptCount + second.CorruptCount + mine.CorruptCount);
 
@@ -272,7 +272,7 @@ public sealed class OwnedBufferTests
         }
 
         Volatile.Write(ref done, true);
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
 
         void Until(Action step)
         {

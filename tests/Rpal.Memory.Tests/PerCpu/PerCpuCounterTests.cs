@@ -14,15 +14,14 @@ public sealed unsafe class PerCpuCounterTests
     {
         const int threads = 4, rounds = 200_000;
         using var counter = new PerCpuCounter();
-        Thread[] all = [.. Enumerable.Range(0, threads).Select(t => new Thread(() =>
+        TestThread[] all = [.. Enumerable.Range(0, threads).Select(t => TestThread.Start(() =>
         {
             for (int i = 0; i < rounds; i++)
             {
                 counter.Add(t);
             }
         }))];
-        Array.ForEach(all, t => t.Start());
-        Array.ForEach(all, t => t.Join());
+        Array.ForEach(all, t => t.Join(PeerProcess.Patience));
         Assert.Equal((0 + 1 + 2 + 3) * rounds, counter.Sum());
         counter.Add(long.MinValue);
         counter.Add(long.MinValue);

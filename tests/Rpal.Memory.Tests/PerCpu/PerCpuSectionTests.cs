@@ -10,7 +10,7 @@ public sealed partial class PerCpuSectionTests
     public void Stopped_at_any_instruction_a_section_starts_again_and_takes_effect_once()
     {
         using PeerProcess peer = PeerProcess.Start("percpu-points");
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
         Assert.Contains("points done", peer.ToString());
         MatchCollection said = Said().Matches(peer.ToString());
         Assert.Equal(["percpu_add", "percpu_push", "percpu_pop", "percpu_pop", "percpu_pop", "percpu_store", "percpu_store", "percpu_block_push", "percpu_block_push", "percpu_block_pop", "percpu_block_pop", "percpu_block_pop"], said.Select(m => m.Groups[1].Value));
@@ -23,7 +23,7 @@ public sealed partial class PerCpuSectionTests
     public void A_thread_that_the_kernel_does_not_know_counts_too()
     {
         using PeerProcess peer = PeerProcess.Start("percpu-unregistered");
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
         Assert.Contains("unregistered 0 sum 3 numbered True list True Taken 3 Empty", peer.ToString());
     }
 
@@ -31,7 +31,7 @@ public sealed partial class PerCpuSectionTests
     public void The_number_is_that_of_the_CPU()
     {
         using PeerProcess peer = PeerProcess.Start("percpu-number");
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
         Assert.Contains($"sections {PerCpuSections.AreUsed} wrong 0", peer.ToString());
     }
 

@@ -39,7 +39,7 @@ public sealed unsafe partial class PerCpuStormTests(ITestOutputHelper output)
         {
             for (int i = 0; i < peers.Length; i++)
             {
-                Assert.Equal(0, peers[i].WaitForExit());
+                Assert.Equal(0, peers[i].WaitForExit(PeerProcess.Patience));
                 Match said = Said().Match(peers[i].ToString());
                 output.WriteLine($"{settings[i]} {said.Value}");
                 Assert.Equal(settings[i] == "" && PerCpuSections.AreUsed, bool.Parse(said.Groups[1].Value));

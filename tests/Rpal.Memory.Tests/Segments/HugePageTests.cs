@@ -55,7 +55,7 @@ public sealed class HugePageTests
         Assert.Equal(GuardMeans.Protect, buffer.Means);
         using var victim = PeerProcess.Start("buffer-outside", "write");
         victim.Send(segment);
-        Assert.Equal(128 + Linux.Signal.SIGSEGV, victim.WaitForExit());
+        Assert.Equal(128 + Linux.Signal.SIGSEGV, victim.WaitForExit(PeerProcess.Patience));
         Assert.Contains("inside: True, Protect", victim.ToString());
         Assert.Contains($"rpal: buffer 0 of segment {segment.Id:x16}, {3 << 20} bytes", victim.ToString());
         Assert.Equal(BufferStatus.Taken, buffer.LockWrite(PeerProcess.Patience, out WriteLease lease));

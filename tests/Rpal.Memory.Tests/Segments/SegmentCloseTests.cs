@@ -65,7 +65,7 @@ public sealed unsafe class SegmentCloseTests
         ];
         Assert.True(SpinWait.SpinUntil(() => semaphore.Block->State >> SemaphoreBlock.CountBits != 0, PeerProcess.Patience));
         other.Dispose();
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
         Assert.Equal(0ul, semaphore.Block->State >> SemaphoreBlock.CountBits);
         lease.Unlock();
         semaphore.Release();
@@ -111,7 +111,7 @@ public sealed unsafe class SegmentCloseTests
             TestThread[] threads = [.. uses.Select(use => TestThread.Start(() => Assert.Throws<ObjectDisposedException>(() => UseForEver(use))))];
             Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref begun) > 0, PeerProcess.Patience));
             segment.Dispose();
-            Array.ForEach(threads, t => t.Join());
+            Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
 
             void UseForEver(Action use)
             {

@@ -32,7 +32,7 @@ public sealed unsafe class SegmentLeaveTests
             Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref begun) != 0, PeerProcess.Patience));
             Thread.Sleep(round % 4);
             closing.Dispose();
-            Array.ForEach(threads, t => t.Join());
+            Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
             Pools.AssertWhole(pool, refusals: true);
             Assert.Equal(0, pool.GetStatistics().Corrupt);
         }
@@ -60,7 +60,7 @@ public sealed unsafe class SegmentLeaveTests
             {
                 Assert.Equal(left.Number, again.Self.Number);
                 OwnedBuffer reopened = OwnedBuffer.Open(again, 0);
-                Array.ForEach(threads, t => t.Join());
+                Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
                 BufferStatus status = buffer.LockWrite(PeerProcess.Patience, out WriteLease lease);
                 Assert.True(status == BufferStatus.Taken, $"Round {round}: {status}, {buffer.DescribeHolder()}.");
                 lease.Dispose();
@@ -116,7 +116,7 @@ public sealed unsafe class SegmentLeaveTests
                 Assert.False(segment.IsAlive(party));            // whichever returns
                 Assert.Equal(Blocks, pool.GetStatistics().Free);
             }))];
-            Array.ForEach(closers, c => c.Join());
+            Array.ForEach(closers, c => c.Join(PeerProcess.Patience));
             Pools.AssertWhole(pool);
         }
     }
@@ -155,7 +155,7 @@ public sealed unsafe class SegmentLeaveTests
             TestThread[] threads = [.. uses.Select(use => TestThread.Start(() => UseUntilClosed(ref begun, use)))];
             Thread.Sleep(round % 8);
             closing.Dispose();
-            Array.ForEach(threads, t => t.Join());
+            Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
             Assert.Empty(segment.OtherParties());
             AssertWhole(segment);
             GC.KeepAlive(closing);
@@ -188,8 +188,8 @@ public sealed unsafe class SegmentLeaveTests
             });
             Thread.Sleep(round % 8);
             closing.Dispose();
-            sender.Join();
-            receiver.Join();
+            sender.Join(PeerProcess.Patience);
+            receiver.Join(PeerProcess.Patience);
         }
 
         static Segment? TryReceive(SafeFileHandle socket)
@@ -216,7 +216,7 @@ public sealed unsafe class SegmentLeaveTests
         theirs.Announce();
         closing.Dispose();
         TestThread thread = TestThread.Start(() => Assert.Equal(0, Sys.FutexWaitShared(&theirs.Block->Count, 0, -1)));
-        thread.Join();
+        thread.Join(PeerProcess.Patience);
         theirs.Withdraw();
     }
 
@@ -253,7 +253,7 @@ public sealed unsafe class SegmentLeaveTests
         using var peer = PeerProcess.StartDoomed((int)point, 1, "close");
         peer.Send(segment);
         peer.WaitFor("holding as 1");
-        Assert.Equal(128 + Signal.SIGKILL, peer.WaitForExit());
+        Assert.Equal(128 + Signal.SIGKILL, peer.WaitForExit(PeerProcess.Patience));
         Assert.DoesNotContain("closed", peer.ToString(), StringComparison.Ordinal);
         Assert.Equal(point == KillPoint.CloseFreed ? 0 : 1, segment.Sweep());
         AssertWhole(segment);
@@ -269,7 +269,7 @@ public sealed unsafe class SegmentLeaveTests
         using Segment segment = Make();
         using var peer = PeerProcess.Start("close-and-exit", turns.ToString(CultureInfo.InvariantCulture));
         peer.Send(segment);
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
         segment.Sweep();
         AssertWhole(segment);
     }
@@ -287,6 +287,41 @@ public sealed unsafe class SegmentLeaveTests
         peer.Kill();
         Assert.Equal(1, segment.Sweep());
         AssertWhole(segment);
+    }
+
+    /// <summary>A child that executes nothing has the whole address space of its parent, but for the page that keeps the lock.</summary>
+    /// <param name="isGiven">Whether it has that page too, which nobody does: then this test sees it.</param>
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("given", true)]
+    public void A_forked_child_without_descriptors_does_not_keep_its_dead_parent_alive(string given, bool isGiven)
+    {
+        using Segment segment = Make();
+        using var peer = PeerProcess.StartUntiered("fork-and-stay", given);
+        peer.Send(segment);
+        int child = int.Parse(peer.WaitFor("child ").Split(' ')[1], CultureInfo.InvariantCulture);
+        try
+        {
+            Party parent = Assert.Single(segment.OtherParties());
+            peer.Kill();
+            Assert.Equal(isGiven, segment.IsAlive(parent));
+            Assert.Equal(0, Sys.Kill(child, 0));                 // it is there all the time
+            Assert.Equal(isGiven ? 0 : 1, segment.Sweep());
+        }
+        finally
+        {
+            _ = Sys.Kill(child, Signal.SIGKILL);
+        }
+    }
+
+    /// <summary>They are told by the collector's thread, where an exception would end the process.</summary>
+    [Fact]
+    public void Users_that_fail_when_memory_that_was_kept_is_gone_harm_neither_each_other_nor_the_process()
+    {
+        using var peer = PeerProcess.StartSteady("close-kept");
+        Assert.True(peer.WaitForExit(PeerProcess.Patience) == 0, peer.ToString());
+        Assert.Contains("told", peer.ToString(), StringComparison.Ordinal);
+        Assert.Contains("a user of it failed at that", peer.ToString(), StringComparison.Ordinal);
     }
 
     /// <summary>The second view and the tombstone need a mapping each, for a moment.</summary>
@@ -476,10 +511,4 @@ public sealed unsafe class SegmentLeaveTests
             throw new InvalidOperationException($"{name} {step}");
         }
     }
-}
-
-/// <summary>A test that needs root's rights.</summary>
-internal sealed class NeedsRootFactAttribute : FactAttribute
-{
-    public NeedsRootFactAttribute() => Skip = Environment.IsPrivilegedProcess ? null : "needs root: RLIMIT_MEMLOCK.";
 }

@@ -278,7 +278,7 @@ public sealed unsafe class SegmentTests
         using var segment = Segment.Create(Length);
         using PeerProcess doomed = PeerProcess.StartDoomed(point, 3, "fill-parts", "5");
         doomed.Send(segment);
-        Assert.NotEqual(0, doomed.WaitForExit());
+        Assert.NotEqual(0, doomed.WaitForExit(PeerProcess.Patience));
         Assert.Equal(2, segment.PartCount);
         Part part = segment.Add(PartKind.Bytes, 5000);
         Assert.Equal(2, part.Index);

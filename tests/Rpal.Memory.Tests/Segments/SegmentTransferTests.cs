@@ -110,7 +110,7 @@ public sealed class SegmentTransferTests
         Assert.All(["could not take it", "RLIMIT_NOFILE is 200"], part => Assert.Contains(part, line, StringComparison.Ordinal));
         _ = peer.Send(segment);                                  // the next time, with room
         peer.WaitFor("open as 1");
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
     }
 
     private static unsafe void AssertNobodyHasTheOtherEnd(int near)

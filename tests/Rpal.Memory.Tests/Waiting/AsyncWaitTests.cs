@@ -21,7 +21,7 @@ public sealed class AsyncWaitTests
         Assert.DoesNotContain(waits, w => w.IsCompleted);
         using var feed = PeerProcess.Start("set-feed", "1000", "7");
         feed.Send(segment);
-        Assert.Equal(0, feed.WaitForExit());
+        Assert.Equal(0, feed.WaitForExit(PeerProcess.Patience));
         await Until(() => waits.Count(w => w.IsCompletedSuccessfully) + s.Sum(x => x.Count) == 1000);
         foreach (SharedSemaphore one in s)
         {
@@ -201,7 +201,7 @@ public sealed class AsyncWaitTests
 
         using var doomed = PeerProcess.StartDoomed(point, 1, point == (int)KillPoint.RingWake ? "set-feed-parked" : "set-feed", "1000000000", "10");
         doomed.Send(segment);
-        Assert.Equal(137, doomed.WaitForExit());
+        Assert.Equal(137, doomed.WaitForExit(PeerProcess.Patience));
         Assert.Equal(WaitStatus.Acquired, await (await Task.WhenAny(waits).WaitAsync(s_patience)));
         Assert.Equal(1, segment.Sweep());
         Array.ForEach(s, one => one.Release());                  // so that nobody waits when the segment is closed
@@ -237,7 +237,7 @@ public sealed class AsyncWaitTests
             await Task.Delay(1);
         }
 
-        Assert.Equal(137, doomed.WaitForExit());
+        Assert.Equal(137, doomed.WaitForExit(PeerProcess.Patience));
         Assert.Equal(1, segment.Sweep());
         Assert.All(s, one => Assert.Equal(0u, Links(one)));
         long left = s.Sum(one => one.Count);

@@ -31,7 +31,7 @@ public sealed unsafe class SemaphoreProcessTests
             Assert.True(s[1].Wait(s_patience) == WaitStatus.Acquired, $"round {i} did not end: {s[0].Block->State:x} {s[1].Block->State:x}");
         }
 
-        Assert.Equal(0, peer.WaitForExit());
+        Assert.Equal(0, peer.WaitForExit(PeerProcess.Patience));
         Assert.Equal(0ul, s[0].Block->State | s[1].Block->State);
     }
 
@@ -82,7 +82,7 @@ public sealed unsafe class SemaphoreProcessTests
         doomed.Send(segment);
         doomed.WaitFor("ready");
         s[0].Release();
-        doomed.WaitForExit();
+        doomed.WaitForExit(PeerProcess.Patience);
         if (sweep)
         {
             Assert.Equal(1, segment.Sweep());

@@ -118,7 +118,7 @@ public sealed unsafe class SemaphoreSetTests
         SharedSemaphoreTests.WaitUntil(() => SetGeometry.Read(seats)!.SeatAt(0)->Parked == 1);
         Assert.Throws<InvalidOperationException>(() => set.WaitAny(s_patience, out _));
         s[0].Release();
-        waiter.Join();
+        waiter.Join(PeerProcess.Patience);
         using var source = new CancellationTokenSource(30);
         Assert.Throws<OperationCanceledException>(() => set.WaitAny(Timeout.InfiniteTimeSpan, out _, source.Token));
     }
@@ -137,7 +137,7 @@ public sealed unsafe class SemaphoreSetTests
         doomed.WaitFor("ready");
         SharedSemaphoreTests.WaitUntil(() => s[0].Block->Waiting != 0);
         s[0].Release();                                          // the doomed one's, for which it gives one of the next
-        Assert.Equal(137, doomed.WaitForExit());
+        Assert.Equal(137, doomed.WaitForExit(PeerProcess.Patience));
         SharedSemaphoreTests.WaitUntil(() =>
         {
             s[2].Release();
@@ -155,13 +155,13 @@ public sealed unsafe class SemaphoreSetTests
         TestThread waiter = TestThread.Start(() => Assert.Throws<ObjectDisposedException>(() => set.WaitAny(Timeout.InfiniteTimeSpan, out _)));
         SharedSemaphoreTests.WaitUntil(() => seats.SeatAt(0)->Parked == 1);
         set.Dispose();
-        waiter.Join();
+        waiter.Join(PeerProcess.Patience);
         Assert.Equal((0u, 0u, 0u), (seats.SeatAt(0)->Owner, seats.SeatAt(0)->Parked, s[0].Block->LinkMask));
         SemaphoreSet open = SemaphoreSet.Join(segment, 1);
         waiter = TestThread.Start(() => Assert.Throws<ObjectDisposedException>(() => open.WaitAny(Timeout.InfiniteTimeSpan, out _)));
         SharedSemaphoreTests.WaitUntil(() => seats.SeatAt(0)->Parked == 1);
         segment.Dispose();
-        waiter.Join();
+        waiter.Join(PeerProcess.Patience);
         Assert.Throws<ObjectDisposedException>(() => open.TryWaitAny(out _));
         open.Dispose();
     }
@@ -180,7 +180,7 @@ public sealed unsafe class SemaphoreSetTests
             s[0].Release();
             s[1].Release();
             int ours = set.TryWaitAny(out _) == WaitStatus.Acquired ? 1 : 0;
-            waiter.Join();
+            waiter.Join(PeerProcess.Patience);
             Assert.Equal(1, taken);
             Assert.Equal(2u, (uint)(taken + ours) + s[0].Count + s[1].Count);
             while (set.TryWaitAny(out _) == WaitStatus.Acquired)
@@ -209,7 +209,7 @@ public sealed unsafe class SemaphoreSetTests
         }
 
         Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
-        Assert.All(peers, p => Assert.Equal(0, p.WaitForExit()));
+        Assert.All(peers, p => Assert.Equal(0, p.WaitForExit(PeerProcess.Patience)));
         Assert.All(s, one => Assert.Equal(0u, one.Count));
     }
 
@@ -238,9 +238,9 @@ public sealed unsafe class SemaphoreSetTests
             Assert.True(set.WaitAny(s_patience, out _) == WaitStatus.Acquired, $"{i} tokens came");
         }
 
-        Assert.Equal(0, churn.WaitForExit());
+        Assert.Equal(0, churn.WaitForExit(PeerProcess.Patience));
         stop.Cancel();
-        mover.Join();
+        mover.Join(PeerProcess.Patience);
         Assert.Equal(WaitStatus.TimedOut, set.TryWaitAny(out _));
         Assert.All(s, one => Assert.Equal((0ul, 1), (one.Block->State, System.Numerics.BitOperations.PopCount(one.Block->LinkMask))));
     }

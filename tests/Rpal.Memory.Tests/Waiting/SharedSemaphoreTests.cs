@@ -104,7 +104,7 @@ public sealed unsafe class SharedSemaphoreTests
         Thread.Sleep(20);
         Assert.Equal(2, Volatile.Read(ref taken));
         s.Release(4);
-        Array.ForEach(threads, t => t.Join());
+        Array.ForEach(threads, t => t.Join(PeerProcess.Patience));
         Assert.Equal(6, taken);
         Assert.Equal(0ul, s.Block->State);
     }
@@ -139,7 +139,7 @@ public sealed unsafe class SharedSemaphoreTests
             });
             Assert.Equal(WaitStatus.Acquired, SharedSemaphore.WaitAny(all, s_patience, out index));
             Assert.Equal(i, index);
-            releaser.Join();
+            releaser.Join(PeerProcess.Patience);
         }
 
         all[3].Release(5);

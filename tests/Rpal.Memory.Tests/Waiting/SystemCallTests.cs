@@ -38,9 +38,9 @@ public sealed unsafe class SystemCallTests
         SharedSemaphoreTests.WaitUntil(() => s.Block->Waiting != 0);
         using var loud = PeerProcess.StartUntiered("sem-quiet", Rounds);
         loud.Send(segment);
-        Assert.Equal(128 + 31, loud.WaitForExit());              // SIGSYS
+        Assert.Equal(128 + 31, loud.WaitForExit(PeerProcess.Patience));              // SIGSYS
         s.Release(3);
-        Array.ForEach(sleepers, t => t.Join());
+        Array.ForEach(sleepers, t => t.Join(PeerProcess.Patience));
     }
 
     [Fact]

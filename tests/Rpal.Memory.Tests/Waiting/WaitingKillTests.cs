@@ -86,7 +86,7 @@ public sealed unsafe class WaitingKillTests
             Thread.Sleep(1);
         }
 
-        Assert.Equal(Killed, doomed.WaitForExit());
+        Assert.Equal(Killed, doomed.WaitForExit(PeerProcess.Patience));
     }
 
     /// <summary>Also while nobody has waited for it yet; its entry may go at any moment.</summary>
@@ -122,7 +122,7 @@ public sealed unsafe class WaitingKillTests
         s[0].Release(tokens);
         foreach (PeerProcess p in living)
         {
-            Assert.True(p.WaitForExit() == 0, p.ToString());
+            Assert.True(p.WaitForExit(PeerProcess.Patience) == 0, p.ToString());
             p.Dispose();
         }
 
@@ -135,7 +135,7 @@ public sealed unsafe class WaitingKillTests
             drained -= drained > 0 && awaited?.Release() == ReleaseStatus.Released ? 1u : 0;
         }
 
-        Assert.Equal(Killed, doomed.WaitForExit());
+        Assert.Equal(Killed, doomed.WaitForExit(PeerProcess.Patience));
         segment.Sweep();
         Assert.Equal((uint)(tokens - lost), drained + s[0].Count + s[1].Count);
         Assert.Equal(0u, s[0].Block->Waiting | s[1].Block->Waiting);
@@ -175,10 +175,10 @@ public sealed unsafe class WaitingKillTests
             }
         }
 
-        Assert.Equal(Killed, doomed.WaitForExit());
+        Assert.Equal(Killed, doomed.WaitForExit(PeerProcess.Patience));
         foreach (PeerProcess p in living)
         {
-            Assert.True(p.WaitForExit() == 0, p.ToString());
+            Assert.True(p.WaitForExit(PeerProcess.Patience) == 0, p.ToString());
             p.Dispose();
         }
 
@@ -209,10 +209,10 @@ public sealed unsafe class WaitingKillTests
             Thread.Sleep(1);
         }
 
-        Assert.Equal(Killed, doomed.WaitForExit());
+        Assert.Equal(Killed, doomed.WaitForExit(PeerProcess.Patience));
         foreach (PeerProcess p in living)
         {
-            Assert.True(p.WaitForExit() == 0, p.ToString());
+            Assert.True(p.WaitForExit(PeerProcess.Patience) == 0, p.ToString());
             p.Dispose();
         }
 
@@ -252,12 +252,12 @@ public sealed unsafe class WaitingKillTests
         debtor.Send(segment);
         debtor.WaitFor("ready");
         s[0].Release();
-        Assert.Equal(Killed, debtor.WaitForExit());
+        Assert.Equal(Killed, debtor.WaitForExit(PeerProcess.Patience));
 
         // Whoever opens the segment takes the first number that is free, and clears its last owner away.
         using var recoverer = PeerProcess.StartDoomed((int)KillPoint.RecoverCleared, 1, "sem-move", "1");
         Assert.Equal(SegmentError.TransferFailed, Assert.Throws<SegmentException>(() => recoverer.Send(segment)).Error);
-        Assert.Equal(Killed, recoverer.WaitForExit());
+        Assert.Equal(Killed, recoverer.WaitForExit(PeerProcess.Patience));
         SharedSemaphoreTests.WaitUntil(() => s[1].Count == 0);   // one of those that sleep has got it
         Assert.Equal(1, segment.Sweep());                        // the same number: the recoverer had died in its predecessor's place
         foreach (PeerProcess p in living)

@@ -63,9 +63,8 @@ public sealed class WaitingLayoutTests
 
     private static string Run(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
-        string output = process.StandardOutput.ReadToEnd();
-        Assert.True(process.WaitForExit(60_000) && process.ExitCode == 0, $"{program} failed");
-        return output;
+        ChildOutput ran = Child.Run(PeerProcess.Patience, program, arguments);
+        Assert.True(ran.ExitCode == 0, $"{program}: {ran.Error}");
+        return ran.Output;
     }
 }

@@ -28,7 +28,7 @@ internal static unsafe class BlockRoles
         int rounds = peer.Number(0);
         Thread[] threads = [.. Enumerable.Range(0, peer.Number(1)).Select(t => new Thread(() => BlockChurn.Run(pool, segment.Self, rounds, (segment.Self.Number * 100) + t)))];
         Array.ForEach(threads, t => t.Start());
-        Array.ForEach(threads, t => t.Join());
+        Peer.Ends(threads);
         Peer.Say("done");
         return 0;
     }

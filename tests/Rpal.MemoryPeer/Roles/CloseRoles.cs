@@ -13,8 +13,8 @@ namespace Rpal.MemoryPeer.Roles;
 /// <summary>Processes that close a segment while they use it. Part 0 is a pool, 1 a buffer, 2 a semaphore, 3 seats.</summary>
 internal static unsafe class CloseRoles
 {
-    private const long Fork = 57, MlockAll = 151, ExitGroup = 231;
-    private const int MclFuture = 2;
+    private const long Pause = 34, Fork = 57, MlockAll = 151, ExitGroup = 231;
+    private const int MclFuture = 2, DoFork = 11;
     private const int PageBytes = 4096;
 
     private static nint s_filled;
@@ -27,6 +27,8 @@ internal static unsafe class CloseRoles
         roles.Add("close-locked", CloseLocked);
         roles.Add("close-in-child", CloseInChild);
         roles.Add("close-and-exit", CloseAndExit);
+        roles.Add("close-kept", CloseKept);
+        roles.Add("fork-and-stay", ForkAndStay);
     }
 
     /// <summary>Holds something of everything, has threads that use it, and closes.</summary>
@@ -93,7 +95,9 @@ internal static unsafe class CloseRoles
     }
 
     private static long AnonymousKilobytes() =>
-        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("RssAnon", StringComparison.Ordinal)).Split(' ')[^2], CultureInfo.InvariantCulture);
+        long.Parse(
+            File.ReadLines("/proc/self/status").First(l => l.StartsWith("RssAnon", StringComparison.Ordinal)).Split(' ')[^2],
+            CultureInfo.InvariantCulture);
 
     /// <summary>Closes in a forked child what its parent goes on using.</summary>
     private static int CloseInChild(Peer peer)
@@ -110,6 +114,79 @@ internal static unsafe class CloseRoles
 
         _ = Sys.Wait((int)child, WaitOptions.Exited, out SigInfoChild info);
         Peer.Say($"child ended with {info.Status}");
+        return Peer.Stay();
+    }
+
+    /// <summary>Closes a segment whose memory the kernel does not take away, and drops it: its users are told by the collector's
+    /// thread.</summary>
+    private static int CloseKept(Peer peer)
+    {
+        Rehearse();
+        RehearseFailing();
+        using var told = new CountdownEvent(2);
+        CloseWithoutMappings(told);
+        for (long until = Environment.TickCount64 + (long)Peer.Patience.TotalMilliseconds; !told.IsSet && Environment.TickCount64 < until;)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        Peer.Say(told.IsSet ? "told" : $"{told.CurrentCount} were not told");
+        return peer.Words.Length;
+    }
+
+    /// <summary>There is no room for code that is first needed without mappings.</summary>
+    private static void RehearseFailing()
+    {
+        using var told = new CountdownEvent(1);
+        Segment segment = Segment.Create(1 << 20);
+        segment.Attach(new FailingAtEnd(told));
+        try
+        {
+            segment.Dispose();
+        }
+        catch (InvalidOperationException)
+        {
+            // as it should
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void CloseWithoutMappings(CountdownEvent told)
+    {
+        Segment segment = Segment.Create(1 << 20);
+        segment.Attach(new FailingAtEnd(told));
+        segment.Attach(new FailingAtEnd(told));
+        nint last = FillMappings();
+        segment.Dispose();
+        EmptyMappings(last);
+    }
+
+    /// <summary>Forks a child that executes nothing, has no descriptor, and stays. Word: "given", if it gets the mapping that keeps the
+    /// lock.</summary>
+    private static int ForkAndStay(Peer peer)
+    {
+        Segment segment = peer.Receive();
+        if (peer.Words[0] == "given")
+        {
+            string line = File.ReadLines("/proc/self/maps").Single(l =>
+                l.Contains(" ---s ", StringComparison.Ordinal) && !l.Contains("doublemapper", StringComparison.Ordinal));
+            nint begin = nint.Parse(line.Split('-')[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+            _ = Sys.Madvise(begin, PageBytes, DoFork);
+        }
+
+        nint child = Sys.Invoke(Fork);
+        if (child == 0)
+        {
+            _ = Sys.Invoke(SyscallNumber.CloseRange, 0, int.MaxValue);
+            while (true)
+            {
+                _ = Sys.Invoke(Pause);
+            }
+        }
+
+        Peer.Say($"child {child}");
+        GC.KeepAlive(segment);
         return Peer.Stay();
     }
 
@@ -191,6 +268,20 @@ internal static unsafe class CloseRoles
             {
                 return page - PageBytes;
             }
+        }
+    }
+
+    /// <summary>Fails when the segment's memory is gone.</summary>
+    private sealed class FailingAtEnd(CountdownEvent told) : ISegmentUser
+    {
+        void ISegmentUser.OnClosing()
+        {
+        }
+
+        void ISegmentUser.OnGone()
+        {
+            told.Signal();
+            throw new InvalidOperationException("a user fails when the memory is gone");
         }
     }
 

@@ -117,7 +117,7 @@ internal static unsafe class KeyRoles
         }
 
         Volatile.Write(ref stop, true);
-        collector.Join();
+        Peer.Ends(collector);
     }
 
     private static void TwoLeases()
@@ -189,10 +189,10 @@ internal static unsafe class KeyRoles
         }
 
         using Process child = Process.Start(start)!;
-        Task<string> said = child.StandardOutput.ReadToEndAsync();
-        string message = child.StandardError.ReadToEnd();
-        child.WaitForExit();
-        That(said.Result.Trim() == "now", $"it said: {said.Result} {message}");
+        Task<string> output = child.StandardOutput.ReadToEndAsync(), errors = child.StandardError.ReadToEndAsync();
+        That(child.WaitForExit(Peer.Patience) && Task.WhenAll(output, errors).Wait(Peer.Patience), "it did not end");
+        string said = output.Result, message = errors.Result;
+        That(said.Trim() == "now", $"it said: {said} {message}");
         That(child.ExitCode == Killed, $"exit code {child.ExitCode}: {message}");
         foreach (string part in (string[])[$"{Length} bytes at 0x", $"GuardedByKeys, was accessed outside a lease by process {child.Id}, party 0: it ends here. Rule: ", $"Holder: {holder}", "The access came from thread "])
         {
@@ -207,7 +207,7 @@ internal static unsafe class KeyRoles
         using var taken = new ManualResetEventSlim();
         var other = new Thread(() =>
         {
-            taken.Wait();
+            That(taken.Wait(Peer.Patience), "nothing was taken");
             Now();
             bytes[5] = 1;
             Peer.Say("survived");
@@ -235,7 +235,7 @@ internal static unsafe class KeyRoles
                 _ = buffer.TryLockWrite(out WriteLease write);
                 write.Bytes.Fill(3);
                 taken.Set();
-                other.Join();
+                Peer.Ends(other);
                 break;
             case "after-exception":
                 Use(buffer);
@@ -261,7 +261,7 @@ internal static unsafe class KeyRoles
         var created = new Thread(() =>
         {
             bytes[5] = 1;                                        // its creator's rights
-            ended.Wait();
+            That(ended.Wait(Peer.Patience), "the lease has not ended");
             Use(buffer);
             Now();
             bytes[5] = 1;
@@ -269,7 +269,7 @@ internal static unsafe class KeyRoles
         created.Start();
         lease.Dispose();
         ended.Set();
-        created.Join();
+        Peer.Ends(created);
     }
 
     private static void Use(OwnedBuffer buffer)

@@ -56,8 +56,7 @@ internal static unsafe class PerCpuStorm
         Array.ForEach(troublers, t => t.Start());
         Thread.Sleep(milliseconds);
         Volatile.Write(ref s_stop, true);
-        Array.ForEach(troublers, t => t.Join());
-        Array.ForEach(workers, w => w.Join());
+        Peer.Ends([.. troublers, .. workers]);
     }
 
     private static void Known(Action work)
