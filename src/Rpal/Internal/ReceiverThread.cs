@@ -22,6 +22,9 @@ internal sealed unsafe class ReceiverThread
     /// element.</summary>
     private static readonly Thread?[] s_all = GC.AllocateArray<Thread?>(FamilyLayout.ReceiverCapacity, pinned: true);
 
+    /// <summary>How often the change handlers of AsyncLocals are called for one call's end.</summary>
+    private const int RestoreLimit = 4;
+
     private static readonly bool s_fieldsAreKnown = ProbeFields();
 
     [ThreadStatic]
@@ -66,7 +69,16 @@ internal sealed unsafe class ReceiverThread
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void Reset()
     {
-        ExecutionContext.Restore(_empty);
+        for (int i = 0; i < RestoreLimit && ExecutionContext.Capture() != _empty; i++)
+        {
+            ExecutionContext.Restore(_empty);                    // runs the change handlers of AsyncLocals, which may set others
+        }
+
+        if (s_fieldsAreKnown)
+        {
+            ContextOf(_thread) = null;                           // what they set again and again
+        }
+
         SynchronizationContext.SetSynchronizationContext(null);
         if (_thread.Name != _name)
         {

@@ -12,8 +12,8 @@ namespace Rpal.TestMember.Scenarios;
 internal enum Traces
 {
     None = 0, Local = 1, Culture = 2, UICulture = 4, Principal = 8, Activity = 16, SynchronizationContext = 32, Name = 64, Priority = 128, Foreground = 256,
-    FlowSuppressed = 512,
-    Everything = 1023,
+    FlowSuppressed = 512, HandledLocal = 1024,
+    Everything = 2047,
 }
 
 /// <summary>Calls that know nothing of each other, and processes that keep to themselves.</summary>
@@ -21,7 +21,16 @@ internal static class Isolation
 {
     private const string LeftName = "left by a handler";
 
-    private static readonly AsyncLocal<string?> s_local = new();
+    private static readonly AsyncLocal<string?> s_local = new(), s_setByHandler = new();
+
+    /// <summary>Taken away, it leaves another one.</summary>
+    private static readonly AsyncLocal<string?> s_handled = new(static change =>
+    {
+        if (change.ThreadContextChanged && change.CurrentValue is null)
+        {
+            s_setByHandler.Value = "left";
+        }
+    });
 
     public static void Add(Dictionary<string, Func<string[], int>> scenarios)
     {
@@ -43,6 +52,7 @@ internal static class Isolation
         foreach ((Traces trace, Action leave) in (ReadOnlySpan<(Traces, Action)>)
         [
             (Traces.Local, static () => s_local.Value = "left"),
+            (Traces.HandledLocal, static () => s_handled.Value = "left"),
             (Traces.Culture, static () => CultureInfo.CurrentCulture = OtherCulture()),
             (Traces.UICulture, static () => CultureInfo.CurrentUICulture = OtherCulture()),
             (Traces.Principal, static () => Thread.CurrentPrincipal = new GenericPrincipal(new GenericIdentity("left"), null)),
@@ -68,6 +78,7 @@ internal static class Isolation
     {
         Thread self = Thread.CurrentThread;
         return If(s_local.Value is not null, Traces.Local)
+            | If(s_handled.Value is not null || s_setByHandler.Value is not null, Traces.HandledLocal)
             | If(IsOther(CultureInfo.CurrentCulture), Traces.Culture)
             | If(IsOther(CultureInfo.CurrentUICulture), Traces.UICulture)
             | If(Thread.CurrentPrincipal is not null, Traces.Principal)
