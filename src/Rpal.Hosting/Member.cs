@@ -257,11 +257,11 @@ internal sealed unsafe class Member
     private void NoteStray()
     {
         int stray = Volatile.Read(ref FamilyHeader.At->StrayedPid);
-        if (Math.Abs(stray) == Pid && Interlocked.CompareExchange(ref FamilyHeader.At->StrayedPid, 0, stray) == stray)
+        if ((stray == Pid || stray == -Pid) && Interlocked.CompareExchange(ref FamilyHeader.At->StrayedPid, 0, stray) == stray)
         {
-            _notice("ended itself: one of its threads stood in another member's context, which it was not lent. " + (stray < 0
-                ? "Its GS base is not Rpal's: some library sets GS (arch_prctl, wrgsbase) in threads that make or take calls."
-                : "That is a fault of Rpal: please report it."));
+            _notice(stray < 0
+                ? "was ended by Rpal: some library sets GS (arch_prctl, wrgsbase) in its handlers or in its threads that call. Rpal needs GS there."
+                : "ended itself: one of its threads stood in another member's context, which it was not lent. That is a fault of Rpal: please report it.");
         }
     }
 

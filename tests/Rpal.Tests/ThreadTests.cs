@@ -1,3 +1,4 @@
+using Rpal.Linux;
 using Rpal.Tests.Families;
 
 namespace Rpal.Tests;
@@ -27,6 +28,22 @@ public sealed class ThreadTests
         using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "gs-is-taken-in-a-handler"));
         run.WaitForLine("work", "some library sets GS");
         run.WaitForExit("work");
+    }
+
+    [Theory]
+    [InlineData("Readable")]
+    [InlineData("NotMapped")]
+    [InlineData("Zero")]
+    [InlineData("ThenSystemCall")]
+    [InlineData("ThenFault")]
+    public void A_handler_that_writes_GS_of_the_thread_it_borrowed_ends_its_own_process_and_the_caller_goes_on(string loss)
+    {
+        using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Serves("other"), MemberSpec.Scenario("caller", "gs-is-written-in-a-handler", loss));
+        run.WaitForExit("caller");
+        run.Expect(run.ExitOf("caller").Code == 0, "the caller goes on");
+        run.WaitForLine("work", "some library sets GS");
+        run.WaitForExit("work");
+        run.Expect(run.ExitOf("work").Signal == Signal.SIGKILL, "the service's end");
     }
 
     [Fact]

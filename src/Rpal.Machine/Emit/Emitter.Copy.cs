@@ -46,7 +46,7 @@ internal sealed partial class Emitter
             EmitRecovery(section, section + "_no_cpu", $"not_{section}");
         }
 
-        EmitRecovery("exit_check", "strayed", "not_the_exit");
+        EmitRecovery("exit_check", "gs_lost", "not_the_exit");
         EmitRecovery("call", "not_own", "not_the_call");
         EmitRecovery("copy_move", "copy_fault", "not_a_copy");
     }

@@ -74,14 +74,9 @@ internal sealed partial class Emitter
         c.add(rsp, 24);
         c.ret();
 
-        // GS is nobody's, or a library's. Dispatch raises SIGSYS in foreign contexts only: then that library ran in one, and its system
-        // call must not be lost.
+        // GS is nobody's, or a library's.
         Here("no_block");
-        c.cmp(r12d, SystemCall.SigSys);
-        c.jne(L("chain"));
-        c.cmp(__dword_ptr[r13 + SigInfoCode], SystemCall.SysUserDispatch);
-        c.jne(L("chain"));
-        c.jmp(L("strayed"));
+        EmitGsTaken();
 
         // Comes back: GS is inherited by clone, so a thread that an armed thread created carries its creator's block. A block with
         // either word set has its own thread inside or parked: no other can have that TID.

@@ -35,12 +35,11 @@ internal sealed partial class Emitter
         c.jmp(L("park_wake_waiters"));
 
         // The handler returned on its own kernel thread: answer through the sender's reply word. Comes back: a block behind GS can be
-        // another's, and then
-        // the context is not this thread's. The parking stack is the home thread's alone.
+        // another's, and then the context is not this thread's. The parking stack is the home thread's alone.
         Here("answer_home");
         c.mov(rax, Gs(ThreadBlock.SelfOffset));
         c.cmp(rax, __[rbx + ReceiverBlock.HomeOffset]);
-        c.jne(L("strayed"));
+        c.jne(L("gs_lost"));
         EmitEnterParking();
         KillPoint("home_answer");
         c.mov(r12, __[rbx + ReceiverBlock.PendingOffset]);
@@ -158,20 +157,7 @@ internal sealed partial class Emitter
         c.syscall();
         c.ud2();
 
-        // This thread's block says that it executes no context, and it stands in one. It would park here for ever, unknown to
-        // everybody, and take the receiver's next frame. Its process ends instead; the host says why. GS says nothing here.
-        Here("strayed");
-        c.mov(ebx, -1);
-        c.rdgsbase(rdx);
-        EmitIsBlock(rdx, "strayed_without_block");
-        c.mov(ebx, 1);
-        Here("strayed_without_block");
-        c.mov(eax, SystemCall.GetPid);
-        c.syscall();
-        c.imul(eax, ebx);
-        LoadHeader(rcx);
-        c.mov(__dword_ptr[rcx + FamilyHeader.StrayedPidOffset], eax);
-        EmitEndProcess();
+        EmitGsLost();
 
         Here("leave_wait");
         c.lea(rsi, __[rbx + ReceiverBlock.MaskOffset]);          // closed when a signal was deferred
