@@ -30,18 +30,37 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
 
     private readonly long _area = FamilyLayout.MemberArea(index);
 
+    private readonly long _began = Environment.TickCount64;
+
     /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
-    public void Run()
+    /// <returns>True.</returns>
+    public bool TryAwait()
     {
-        int waited = 0;
-        for (int wait = FirstWaitMs; IsPinned() || HasOrphans(ref waited); wait = Math.Min(2 * wait, LongestWaitMs))
+        for (int wait = FirstWaitMs; !TryOnce(); wait = Math.Min(2 * wait, LongestWaitMs))
         {
             Thread.Sleep(wait);                                  // what pins a slot are words of processes that have no reason to tell us
-            waited += wait;
-            new BorrowedReceivers(family).SettleLeft(index);
-            _ = report?.Look();
         }
 
+        return true;
+    }
+
+    /// <summary>Looks once, and frees the slot if nothing pins it. Does not wait.</summary>
+    /// <returns>Whether it is free, or left out.</returns>
+    public bool TryOnce()
+    {
+        if (IsPinned() || HasOrphans())
+        {
+            new BorrowedReceivers(family).SettleLeft(index);
+            _ = report?.Look();
+            return false;
+        }
+
+        Free();
+        return true;
+    }
+
+    private void Free()
+    {
         family.Aio.DestroyOf(index);                              // once more: an orphan may have made one
         bool isEmpty = Unmap(out string left);
         _ = Sys.Mprotect((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);     // the guard pages split it
@@ -81,10 +100,10 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
     }
 
     /// <summary>Such a process is about to exec, or it stands on memory that is nobody's: after a while it is killed, or it would keep every slot.</summary>
-    private bool HasOrphans(ref int waited)
+    private bool HasOrphans()
     {
         IReadOnlyList<int> orphans = AddressSpace.Orphans(Living());
-        foreach (int pid in waited > OrphanPatienceMs ? orphans : [])
+        foreach (int pid in Environment.TickCount64 - _began > OrphanPatienceMs ? orphans : [])
         {
             _ = AddressSpace.KillOrphan(pid, Living());
         }

@@ -9,16 +9,26 @@ internal static class SlotReturn
     /// <summary>On the calling thread, for as long as it takes.</summary>
     public static void Await(Family family, int index, Action<string> notice, DeathReport report)
     {
-        while (!Try(family, index, notice, report))
+        var reclaim = new SlotReclaim(family, index, notice, report);
+        while (!Try(reclaim.TryAwait))
         {
             Thread.Sleep(s_pause);                               // until descriptors or memory are free again: nobody tells
         }
     }
 
-    /// <summary>Of a member that never ran, or hardly, so that nothing pins its slot for long: now, or without a thread that waits.</summary>
+    /// <summary>Of a member that never ran, or hardly, so that nothing pins its slot for long: one look now, the others later, and no thread
+    /// waits.</summary>
     public static Task AwaitAsync(Family family, int index, Action<string> notice, DeathReport? report = null)
     {
-        return Try(family, index, notice, report) ? Task.CompletedTask : Later();
+        var reclaim = new SlotReclaim(family, index, notice, report);
+        return UntilAsync(reclaim.TryOnce);
+    }
+
+    /// <summary>Tries once on the calling thread, and then after pauses on no thread of its own.</summary>
+    /// <param name="reclaim">Whether it is done.</param>
+    public static Task UntilAsync(Func<bool> reclaim)
+    {
+        return Try(reclaim) ? Task.CompletedTask : Later();
 
         async Task Later()
         {
@@ -26,16 +36,15 @@ internal static class SlotReturn
             {
                 await Task.Delay(s_pause).ConfigureAwait(false);
             }
-            while (!Try(family, index, notice, report));
+            while (!Try(reclaim));
         }
     }
 
-    private static bool Try(Family family, int index, Action<string> notice, DeathReport? report)
+    private static bool Try(Func<bool> reclaim)
     {
         try
         {
-            new SlotReclaim(family, index, notice, report).Run();
-            return true;
+            return reclaim();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
         {
