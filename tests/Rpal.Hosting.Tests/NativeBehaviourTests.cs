@@ -47,6 +47,22 @@ public sealed class NativeBehaviourTests
     }
 
     [NeedsGccFact]
+    public async Task A_child_of_a_child_that_shares_the_memory_lives_on_when_another_member_ends()
+    {
+        using var folder = new TestFolder();
+        string probe = Programs.Probe(), pipe = folder.NamedPipe("end"), other = folder.NamedPipe("other");
+        using var run = new HostRun(null, new MemberFile("probe", probe, "grandchild", pipe), new MemberFile("other", "/bin/sh", "-c", $"read x <{other}"));
+        await run.LineAsync("probe", "ready");
+        await File.WriteAllTextAsync(other, "end\n");
+        await run.EndedAsync("other");
+        run.Command("quiet one 1 200");                                                // its slot is given back
+        await run.UntilAsync(e => e.Event == "one");
+        await File.WriteAllTextAsync(pipe, "end\n").WaitAsync(TimeSpan.FromSeconds(30));
+        await run.EndAsync();
+        Assert.Equal(["ready", "ended with 7", "ok"], run.Lines("probe"));
+    }
+
+    [NeedsGccFact]
     public async Task A_member_whose_main_thread_has_ended_goes_on()
     {
         string probe = Programs.Probe();

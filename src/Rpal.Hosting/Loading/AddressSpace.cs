@@ -34,14 +34,18 @@ internal static unsafe class AddressSpace
         }
     }
 
-    /// <summary>Processes in this address space whose parent is none of <paramref name="parents"/>: left behind by a member that is gone, and not exec'd yet.</summary>
+    /// <summary>Generations of children that share the address space; one that is deeper counts as no orphan.</summary>
+    private const int DepthLimit = 256;
+
+    /// <summary>Processes in this address space that a member left behind when it was gone, and that have executed no program yet. No parent
+    /// of theirs that is in this address space descends from <paramref name="parents"/>.</summary>
     /// <param name="parents">This process and the members that live.</param>
     public static IReadOnlyList<int> Orphans(IReadOnlySet<int> parents)
     {
         List<int> orphans = [];
         foreach (string directory in Directory.EnumerateDirectories("/proc"))
         {
-            if (int.TryParse(Path.GetFileName(directory.AsSpan()), out int pid) && !parents.Contains(pid) && IsSharedBy(pid) && !parents.Contains(ParentOf(pid)))
+            if (int.TryParse(Path.GetFileName(directory.AsSpan()), out int pid) && IsOrphan(pid, parents))
             {
                 orphans.Add(pid);
             }
@@ -65,10 +69,31 @@ internal static unsafe class AddressSpace
             return false;
         }
 
-        bool isOrphan = !parents.Contains(pid) && IsSharedBy(pid) && !parents.Contains(ParentOf(pid));
-        bool killed = isOrphan && Sys.PidfdSendSignal(pidfd, Signal.SIGKILL) == 0;
+        bool killed = IsOrphan(pid, parents) && Sys.PidfdSendSignal(pidfd, Signal.SIGKILL) == 0;
         _ = Sys.Close(pidfd);
         return killed;
+    }
+
+    /// <summary>A parent in this address space is a parent: its child is looked after as long as it is.</summary>
+    private static bool IsOrphan(int pid, IReadOnlySet<int> parents)
+    {
+        int one = pid;
+        for (int depth = 0; depth < DepthLimit; depth++)
+        {
+            if (parents.Contains(one))
+            {
+                return false;
+            }
+
+            if (!IsSharedBy(one))
+            {
+                return depth > 0;                                // its parent has left, or is another that took it in
+            }
+
+            one = ParentOf(one);
+        }
+
+        return false;
     }
 
     /// <returns>0 when the process is gone.</returns>

@@ -472,6 +472,37 @@ static void sharers(void)
     printf("sharer's mapping %s the slot\n", mine(Seen, 1 << 20) ? "in" : "outside");
 }
 
+// A child of a child that shares the address space ends when the pipe says so, and its parent is there until then.
+static const char *End;
+static volatile int Grandchild = -1;
+static int second(void *a)
+{
+    (void)a;
+    int fd = open(End, O_RDONLY);
+    char c;
+    return fd >= 0 && read(fd, &c, 1) == 1 ? 7 : 1;
+}
+
+static int first(void *a)
+{
+    (void)a;
+    int status;
+    pid_t child = clone(second, (char *)anonymous(1 << 16) + (1 << 16), CLONE_VM | SIGCHLD, 0);
+    if (child < 0 || waitpid(child, &status, 0) != child) return 1;
+    Grandchild = status;
+    return 0;
+}
+
+static void grandchild(const char *pipe)
+{
+    End = pipe;
+    pid_t child = clone(first, Stack + sizeof Stack, CLONE_VM | SIGCHLD, 0);
+    CHECK(child > 0);
+    puts("ready");
+    collect(child, 0);
+    printf("%s %d\n", WIFSIGNALED(Grandchild) ? "killed by" : "ended with", WIFSIGNALED(Grandchild) ? WTERMSIG(Grandchild) : WEXITSTATUS(Grandchild));
+}
+
 // A file that holds one page of that letter.
 static int letter(char c)
 {
@@ -584,6 +615,7 @@ int main(int argc, char **argv)
     if (!strcmp(what, "raise")) { raise(atoi(argv[2])); pause(); }
     if (!strcmp(what, "segv")) { *(volatile int *)(slot() + SLOT - 4096) = 1; }
     if (!strcmp(what, "abort")) abort();
+    if (!strcmp(what, "store")) { *(volatile int *)strtoul(argv[2], 0, 16) = (int)strtol(argv[3], 0, 10); return atoi(argv[4]); }
     if (!strcmp(what, "exec")) { execv(argv[2], argv + 2); perror("execv"); return 126; }
     if (!strcmp(what, "has-descriptor")) { printf("%s\n", fcntl(atoi(argv[2]), F_GETFD) >= 0 ? "open" : errno == EBADF ? "not open" : "?"); return 0; }
     if (!strcmp(what, "hold-descriptor"))
@@ -620,6 +652,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "fill")) fill();
     else if (!strcmp(what, "scatter")) scatter(argv[2]);
     else if (!strcmp(what, "sharers")) sharers();
+    else if (!strcmp(what, "grandchild")) grandchild(argv[2]);
     else if (!strcmp(what, "tables")) tables();
     else if (!strcmp(what, "stack")) stack();
     else if (!strcmp(what, "daemon")) leave_daemon(0);
