@@ -26,9 +26,16 @@ public readonly record struct MemberExit(int ExitCode, int Signal)
 }
 
 /// <summary>One running member, as the host sees it.</summary>
-/// <remarks>Comes back: its PID once it is reaped, its slot once that is given back. Signals go through the pidfd, and to its group while
-/// it is not reaped; later
-/// members in the slot have another <see cref="Generation"/>.</remarks>
+/// <remarks>
+/// Comes back: its PID once it is reaped, its slot once that is given back, also while its process runs on as another program. Signals go
+/// through the pidfd, and to its group while it is not reaped. Who acts on the slot asks <see cref="Slot"/>; later members there have another
+/// <see cref="Generation"/>.
+/// <code>
+/// Running ── execve has succeeded ──► Left: told, slot reclaimed ── process ends ──► Ended: reaped, exit code told
+///    └───────────────── process ends ──► told, reaped, exit code told ──► slot reclaimed
+/// </code>
+/// Whoever announces the one or the other owns the slot from then on: the thread that saw it leave, or the one that saw it end.
+/// </remarks>
 internal sealed unsafe class Member
 {
     private readonly TaskCompletionSource<MemberExit> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -41,8 +48,9 @@ internal sealed unsafe class Member
     private readonly OpeningBalance _opening;
     private readonly ulong _receivedAtStart;
     private readonly Lock _announcing = new();
-    private bool _pidfdClosed, _announced;
-    private int _execWatches;
+    private readonly TaskCompletionSource _told = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ExecWatch _execs;
+    private bool _pidfdClosed, _announced, _hasLeft;
 
     private Member(Family family, MemberDefinition definition, int index, int pid, int pidfd, SyscallBroker broker, Action<string> notice)
     {
@@ -57,11 +65,16 @@ internal sealed unsafe class Member
         Generation = _block->Generation;
         _opening = new OpeningBalance(index);
         _receivedAtStart = TimeAccount.ReceivedBy(index);
+        _execs = ExecWatch.Of(pid, () => Volatile.Read(ref _announced) || _exit.Task.IsCompleted);
     }
 
     public MemberDefinition Definition { get; }
 
+    /// <summary>Of the slot that it was started in.</summary>
     public int Index { get; }
+
+    /// <summary>The same as long as the slot is its; null once it has executed another program.</summary>
+    public int? Slot => Volatile.Read(ref _hasLeft) ? null : Index;
 
     public int Pid { get; }
 
@@ -76,14 +89,14 @@ internal sealed unsafe class Member
     /// <summary>Completes when its slot can be used again. Usually right after <see cref="Exit"/>, see <see cref="SlotReclaim"/>.</summary>
     public Task Reclaimed => _reclaimed.Task;
 
-    /// <summary>Its CPU time, and whose work that was; null once it has ended.</summary>
+    /// <summary>Its CPU time, and whose work that was; null once it has ended or left the family.</summary>
     public MemberTime? Time
     {
         get
         {
             lock (_pidfdLock)
             {
-                return _pidfdClosed ? null : TimeAccount.Of(Index, Pid, _opening, _receivedAtStart);     // the number may be another process's by now
+                return _pidfdClosed || _hasLeft ? null : TimeAccount.Of(Index, Pid, _opening, _receivedAtStart);     // the number may be another process's by now
             }
         }
     }
@@ -167,7 +180,7 @@ internal sealed unsafe class Member
                 return;                                          // number and slot may be another member's by now
             }
 
-            if (signal == Signal.SIGKILL && _block->Attached != 0)
+            if (signal == Signal.SIGKILL && !_hasLeft && _block->Attached != 0)
             {
                 _ = ExitWatch.Begin(_family, Index, Pid);
             }
@@ -201,8 +214,11 @@ internal sealed unsafe class Member
                 _ = Sys.Close(task.Listener);                    // else its broker does
             }
 
-            DeathReport report = AwaitEnd();
-            _ = SlotReturn.AwaitAsync(_family, Index, _notice, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
+            if (AwaitEnd() is { } report)
+            {
+                _ = SlotReturn.AwaitAsync(_family, Index, _notice, report).ContinueWith(_ => _reclaimed.SetResult(), TaskScheduler.Default);
+            }
+
             throw;
         }
     }
@@ -242,7 +258,11 @@ internal sealed unsafe class Member
         _ = Sys.SchedSetSlice(sliceNs);                           // callers of a dead member wait for this thread, while others compute
         try
         {
-            DeathReport report = AwaitEnd();
+            if (AwaitEnd() is not { } report)
+            {
+                return;                                          // it had left before, and the slot is another thread's business
+            }
+
             SlotReturn.Await(_family, Index, _notice, report);
         }
         catch (Exception e)                                      // an error of the host's: its slot is lost, the family goes on
@@ -265,49 +285,93 @@ internal sealed unsafe class Member
         }
     }
 
-    /// <summary>Starts a watch. By the broker's thread, before the member's execve goes on.</summary>
+    /// <summary>Brings home what its threads execute for others, and starts a watch. By the broker's thread, before the member's execve goes
+    /// on.</summary>
     /// <param name="tid">The thread that asks.</param>
     private void Leaving(int tid)
     {
-        // Where its memory cannot be read (ptrace_scope), it would look as if it had left. And a search through PATH makes one call after the other.
-        if (!AddressSpace.IsSharedBy(tid) || Interlocked.Exchange(ref _execWatches, 1) != 0)
+        // Where its memory cannot be read (ptrace_scope), nobody could see it leave. And a search through PATH makes one call after the other.
+        if (!AddressSpace.IsSharedBy(tid) || !_execs.Ask(tid))
         {
             return;
         }
 
+        _ = _block->Attached != 0 && ExitWatch.Begin(_family, Index, Pid, () => _execs.IsPending);
         try
         {
-            new Thread(() =>
-            {
-                try
-                {
-                    bool left = ExecWatch.Await(Pid, () => IsRunning);
-                    Volatile.Write(ref _execWatches, 0);
-                    if (left && Announce() is { } report)
-                    {
-                        report.Run();
-                        _notice("executed another program and so left the family: its services and calls, if it had any, have ended as by its death.");
-                    }
-                }
-                catch (Exception e)                              // its callers learn it at its end
-                {
-                    _notice($"an error in the host while it executes another program: {e.OneLine()}. That is a fault of Rpal: please report it.");
-                }
-            })
-            { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
+            new Thread(AwaitLeaving) { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
         {
-            Volatile.Write(ref _execWatches, 0);                 // no thread to be had: its callers learn it at its end
+            _execs.GiveUp();                                     // no thread to be had: its callers learn it at its end
         }
     }
 
-    private bool IsRunning => Volatile.Read(ref *(uint*)&_block->State) == (uint)MemberState.Running && !_exit.Task.IsCompleted;
+    private void AwaitLeaving()
+    {
+        try
+        {
+            if (!_execs.Await())
+            {
+                StandByAgain();
+            }
+            else if (Announce(hasLeft: true) is { } report)
+            {
+                Leave(report);
+            }
+        }
+        catch (Exception e)
+        {
+            _notice($"an error in the host while it executes another program: {e.OneLine()}. That is a fault of Rpal: please report it.");
+            _ = Slot is null && _reclaimed.TrySetResult();       // its slot is lost, the family goes on
+        }
+    }
+
+    /// <summary>After an execve that failed: the watch of its end was used up by it.</summary>
+    private void StandByAgain()
+    {
+        lock (_announcing)
+        {
+            if (!_announced && _block->Attached != 0)            // before its end is announced, which dismisses the watch
+            {
+                ExitWatch.StandBy(_family, Index, Pid);
+            }
+        }
+    }
+
+    /// <summary>Does what its end would do but for the process, which goes on as another program.</summary>
+    private void Leave(DeathReport report)
+    {
+        try
+        {
+            bool isAttached = _block->Attached != 0;
+            lock (_pidfdLock)
+            {
+                _hasLeft = true;                                 // from here on nobody acts on the slot in its name
+            }
+
+            Broker.MemberEnded();
+            ExitWatch.Dismiss(Index);
+            report.Run();
+            _family.Aio.DestroyOf(Index);
+            if (isAttached)
+            {
+                _notice("executed another program and so left the family: its services and calls, if it had any, have ended as by its death.");
+            }
+        }
+        finally
+        {
+            _told.SetResult();
+        }
+
+        SlotReturn.Await(_family, Index, _notice, report);
+        _reclaimed.SetResult();
+    }
 
     /// <summary>Tells callers and gives back what its threads had borrowed, once: at its end or when it has left, whatever comes
     /// first.</summary>
     /// <returns>What is to be run on; null: it was told.</returns>
-    private DeathReport? Announce()
+    private DeathReport? Announce(bool hasLeft)
     {
         DeathReport report;
         List<LostReceiver> lostReceivers;
@@ -326,13 +390,14 @@ internal sealed unsafe class Member
 
         foreach (LostReceiver lost in lostReceivers)
         {
-            _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name));
+            _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name, hasLeft));
         }
 
         return report;
     }
 
-    private DeathReport AwaitEnd()
+    /// <returns>What is left to do for the slot; null: it had left before, and whoever saw that does it.</returns>
+    private DeathReport? AwaitEnd()
     {
         SigInfoChild info;
         PollFd ended = new() { Fd = _pidfd, Events = PollEvents.In };
@@ -340,9 +405,13 @@ internal sealed unsafe class Member
         {
         }
 
-        DeathReport report = Announce() ?? new DeathReport(_family, _block);     // first: callers wait, and the broker may be waiting for the dead
-        Broker.MemberEnded();
-        ExitWatch.Dismiss(Index);
+        DeathReport? report = Announce(hasLeft: false);             // first: callers wait, and the broker may be waiting for the dead
+        if (report is not null)
+        {
+            Broker.MemberEnded();
+            ExitWatch.Dismiss(Index);
+        }
+
         _ = Sys.Kill(-Pid, Signal.SIGKILL);                         // what it started and left behind in its group; the zombie keeps the number ours
         int reaped;
         while ((reaped = Sys.WaitPidfd(_pidfd, WaitOptions.Exited, out info)) == -(int)Errno.EINTR)
@@ -350,10 +419,17 @@ internal sealed unsafe class Member
         }
 
         TaskSteps.Forget(Pid);
-        NoteStray();
+        if (report is not null)
+        {
+            report.Run();
+            _family.Aio.DestroyOf(Index);                         // callers know; before anybody starts it again: its requests may still be writing
+        }
+        else
+        {
+            _told.Task.GetAwaiter().GetResult();                 // as long as the same two take on the other thread
+        }
 
-        report.Run();
-        _family.Aio.DestroyOf(Index);                             // callers know; before anybody starts it again: its requests may still be writing
+        NoteStray();                                             // after the report: what members write comes last
         lock (_pidfdLock)
         {
             _pidfdClosed = true;

@@ -102,6 +102,52 @@ public sealed class AddressSpaceTests : IDisposable
         static bool IsRing(string line) => line.Contains("[aio]", StringComparison.Ordinal);
     }
 
+    /// <summary>As a wrapper script does that executes the server.</summary>
+    [NeedsGccFact]
+    public async Task What_a_member_had_is_given_back_when_it_executes_another_program_and_its_exit_code_is_that_programs()
+    {
+        string end = _folder.NamedPipe("end");
+        using var run = new HostRun(null, new MemberFile("a", Programs.Space(), "leaves", "/bin/sh", "-c", $"echo left; read x <{end}; exit 44"));
+        await run.LineAsync("a", "left");
+        run.Command("quiet left 1 200");
+        await run.UntilAsync(e => e.Event == "left");
+        long slot = run.Started("a").Slot;
+        Assert.DoesNotContain(run.Resources("left").Maps!, m => m.Contains("[aio]", StringComparison.Ordinal));
+        Assert.DoesNotContain(run.Resources("left").Maps!, m => Start(m) >= slot && Start(m) < slot + Rpal.Machine.Blocks.FamilyLayout.SlotBytes);
+        Assert.Empty(run.Notices("a"));
+        await ReleaseAsync(end);
+        await run.EndAsync();
+        Assert.Equal(44, run.Ended("a").ExitCode);
+
+        static long Start(string mapping) => long.Parse(mapping.AsSpan(0, mapping.IndexOf('-')), System.Globalization.NumberStyles.HexNumber);
+    }
+
+    /// <summary>Its slot is used by the next starts, while it runs on.</summary>
+    [NeedsGccFact]
+    public async Task A_member_that_has_left_is_not_taken_for_the_one_that_has_its_slot_by_now()
+    {
+        string end = _folder.NamedPipe("end"), next = _folder.NamedPipe("next");
+        using var run = new HostRun(null, new MemberFile("a", Programs.Space(), "leaves", "/bin/sh", "-c", $"echo left; read x <{end}; exit 44"),
+            new MemberFile("b", "/bin/sh", "-c", $"read x <{next}; case $x in stay) exit 0;; esac; exit 1") { Restart = "on-failure" });
+        await run.LineAsync("a", "left");
+        run.Command("quiet left 2 200");
+        await run.UntilAsync(e => e.Event == "left");
+        long slot = run.Started("a").Slot;
+        for (int i = 1; run.Events("started", "b")[^1].Slot != slot; i++)
+        {
+            Assert.True(i <= 2 * Rpal.Machine.Blocks.FamilyLayout.MemberCapacity, run.Transcript());
+            run.Command("restart b");                            // the slot that is free the longest comes next
+            await run.TimesAsync("started", "b", i + 1);
+        }
+
+        await ReleaseAsync(end);
+        await run.EndedAsync("a");
+        Assert.Equal(44, run.Ended("a").ExitCode);
+        await File.WriteAllTextAsync(next, "stay\n").WaitAsync(TimeSpan.FromSeconds(30));
+        await run.EndAsync();
+        Assert.Equal(0, run.Events("ended", "b")[^1].ExitCode);
+    }
+
     [NeedsGccTheory]
     [InlineData("not-dumpable", "asks not to be dumpable (PR_SET_DUMPABLE 0)")]
     [InlineData("no-other-user", "becoming another user or group (setuid and the like) is refused (EPERM)")]

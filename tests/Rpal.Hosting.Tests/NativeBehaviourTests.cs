@@ -1,3 +1,5 @@
+using Rpal.Machine.Blocks;
+
 namespace Rpal.Hosting.Tests;
 
 /// <summary>Native/probe.c checks from inside what only system calls can tell. Skipped without gcc.</summary>
@@ -60,6 +62,15 @@ public sealed class NativeBehaviourTests
         await File.WriteAllTextAsync(pipe, "end\n").WaitAsync(TimeSpan.FromSeconds(30));
         await run.EndAsync();
         Assert.Equal(["ready", "ended with 7", "ok"], run.Lines("probe"));
+    }
+
+    [NeedsGccFact]
+    public async Task A_member_that_writes_nonsense_where_a_stray_is_told_has_its_exit_code()
+    {
+        string word = $"{FamilyLayout.FamilyBase + FamilyHeader.StrayedPidOffset:x}";
+        using HostRun run = await HostRun.ToEndAsync(new MemberFile("probe", Programs.Probe(), "store", word, $"{int.MinValue}", "3"));
+        Assert.Equal(3, run.Ended("probe").ExitCode);
+        Assert.Empty(run.Notices("probe"));
     }
 
     [NeedsGccFact]

@@ -15,6 +15,10 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
     /// <summary>Threads that the loader makes, one or more per member. They must be gone with it.</summary>
     private static readonly string[] LoaderThreads = ["exit ", "broker ", "output "];
 
+    /// <summary>A thread that looks whether a member executes another program, and then gives its slot back.</summary>
+    private const string ExecThread = "exec ";
+
+
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private readonly Lock _lock = new();
 
@@ -46,7 +50,7 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
     public void Quiet(string when, int running, int mostDescriptors)
     {
         long begin = Stopwatch.GetTimestamp();
-        while ((Threads().Count(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) != running * LoaderThreads.Length || Descriptors().Length > mostDescriptors)
+        while ((Threads().Count(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) != running * LoaderThreads.Length || Threads().Any(IsExec) || Descriptors().Length > mostDescriptors)
             && Stopwatch.GetElapsedTime(begin) < SettleLimit)
         {
             Thread.Yield();
@@ -62,13 +66,15 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
     public void Settled(string when)
     {
         long begin = Stopwatch.GetTimestamp();
-        while (Threads().Any(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) && Stopwatch.GetElapsedTime(begin) < SettleLimit)
+        while (Threads().Any(t => IsExec(t) || LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) && Stopwatch.GetElapsedTime(begin) < SettleLimit)
         {
             Thread.Yield();
         }
 
         Resources(when);
     }
+
+    private static bool IsExec(string thread) => thread.StartsWith(ExecThread, StringComparison.Ordinal);
 
     private static string[] Descriptors() => [.. Directory.GetFileSystemEntries("/proc/self/fd")
         .Select(f => new FileInfo(f).LinkTarget)

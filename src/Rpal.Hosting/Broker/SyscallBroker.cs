@@ -63,7 +63,8 @@ internal sealed unsafe class SyscallBroker
     public void Start(string name) =>
         new Thread(Serve) { IsBackground = true, Name = $"broker {name}" }.Start();
 
-    /// <summary>The member's process is about to be reaped: its number and its descriptor may then be somebody else's. Its children are still continued.</summary>
+    /// <summary>The member's process is about to be reaped: its number and its descriptor may then be somebody else's. Or it has executed
+    /// another program, and its slot may be somebody else's. Its children are still continued.</summary>
     public void MemberEnded()
     {
         lock (_lock)
@@ -72,7 +73,8 @@ internal sealed unsafe class SyscallBroker
         }
     }
 
-    /// <summary>The process, which uses the API, is about to execute another program, if that can be executed. Must not wait.</summary>
+    /// <summary>The process is about to execute another program, if that can be executed: by its thread of that number. Does not wait for
+    /// it.</summary>
     public Action<int>? Leaving { get; set; }
 
     /// <summary>A copy of the listener for a keeper, or -errno: nobody has the filter any more.</summary>
@@ -103,7 +105,6 @@ internal sealed unsafe class SyscallBroker
                 continue;                                        // EINTR; ENOENT: killed before we looked
             }
 
-            NoteReceived(notif.Id);
             SeccompNotifResponse response = new() { Id = notif.Id };
             string? shortage = null;
             try
@@ -111,6 +112,7 @@ internal sealed unsafe class SyscallBroker
                 nint result;
                 lock (_lock)
                 {
+                    NoteReceived(notif.Id);
                     result = _ended ? Continue(ref response) : Answer(ref notif, ref response);
                 }
 
@@ -156,7 +158,7 @@ internal sealed unsafe class SyscallBroker
 
     private void NoteReceived(ulong id)
     {
-        if (LastReceived is not null)
+        if (LastReceived is not null && !_ended)                  // the word is its slot's: it may be another's by then
         {
             Volatile.Write(ref *LastReceived, id);
         }
@@ -231,9 +233,8 @@ internal sealed unsafe class SyscallBroker
                     _ = isMember ? StandBy() : 0;
                     return Continue(ref response);
                 case SyscallNumber.Execve or SyscallNumber.Execveat:
-                    if (isMember && _member->Attached != 0)
+                    if (isMember)
                     {
-                        _ = StandBy();
                         Leaving?.Invoke(tid);
                     }
 

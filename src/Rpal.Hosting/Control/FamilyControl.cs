@@ -17,7 +17,7 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
         long[] memory = SlotMemory.Read();
         return await thread.AskAsync(() =>
         {
-            List<ServiceInfo> services = ServiceReport.Read(family, slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Index == slot)?.Name);
+            List<ServiceInfo> services = ServiceReport.Read(family, slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Slot == slot)?.Name);
             return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, TimeAccount.Enabled, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
         }).ConfigureAwait(false);
     }
@@ -76,7 +76,7 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
     {
         Member? p = m.IsRunning ? m.Process : null;
         MemberTime? time = p?.Time;
-        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Index, p is null ? null : m.Uptime.TotalSeconds, p is null ? null : memory[p.Index], p is null ? null : Threads(p.Pid), Cpu(time),
+        return new MemberStatus(m.Name, Word(m), m.Restarts, p?.Pid, p?.Slot, p is null ? null : m.Uptime.TotalSeconds, p?.Slot is { } slot ? memory[slot] : null, p is null ? null : Threads(p.Pid), Cpu(time),
             time?.Donations.Select(d => new DonatedTo(d.Service, Books.ToTime(d.Cycles).TotalSeconds, d.Cycles)).ToList(),
             m.LastExit?.ExitCode, m.LastExit?.Signal, FamilyFile.Restart.First(r => r.Item2 == m.Definition.Restart).Item1, [m.Definition.Command, .. m.Definition.Arguments]);
     }

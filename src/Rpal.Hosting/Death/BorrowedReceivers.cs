@@ -11,10 +11,12 @@ namespace Rpal.Hosting.Death;
 internal readonly record struct LostReceiver(int Member, ulong Generation, string Service)
 {
     /// <summary>How every report of such a loss can be told from other notices.</summary>
-    public const string Told = "was killed inside a handler of its service";
+    public const string Told = "inside a handler of its service";
 
-    /// <param name="killed">The member whose thread executed it.</param>
-    public string Describe(string killed) => $"{killed} {Told} {Service}: what that handler held is lost";
+    /// <param name="member">The member whose thread executed it.</param>
+    /// <param name="hasLeft">Whether that one lives, as another program.</param>
+    public string Describe(string member, bool hasLeft = false) =>
+        $"{member} {(hasLeft ? "executed another program" : "was killed")} {Told} {Service}: what that handler held is lost";
 }
 
 /// <summary>Gives back what a dying or dead member's kernel threads had borrowed: the receivers of others whose contexts they executed.</summary>

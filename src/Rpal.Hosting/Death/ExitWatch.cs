@@ -14,7 +14,7 @@ namespace Rpal.Hosting.Death;
 /// for it is traced all its life (docs/adr/0013). One thread, because all requests for a thread must come from the one that seized it.
 /// <code>
 /// seize all ──► (the process ends) ──► exit stop: rescue, detach ──► ... ──► nobody left
-///                    other stops: go on                  not ended in time: this thread ends, which detaches all
+///                    other stops: go on                  not ended in time, or its execve has failed: this thread ends, which detaches all
 /// </code></remarks>
 internal sealed unsafe class ExitWatch
 {
@@ -30,21 +30,27 @@ internal sealed unsafe class ExitWatch
     private readonly Family _family;
     private readonly int _member, _pid;
     private readonly bool _forLife;
+    private Func<bool>? _isPending;
     private readonly TaskCompletionSource<bool> _called = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _seized = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private ExitWatch(Family family, int member, int pid, bool forLife) => (_family, _member, _pid, _forLife) = (family, member, pid, forLife);
 
     /// <summary>Seizes the threads of a member that is about to end. Returns once no context can be lost any more.</summary>
+    /// <param name="family">Its family.</param>
+    /// <param name="member">Its index.</param>
+    /// <param name="pid">Its process.</param>
+    /// <param name="isPending">Whether the end may still come; null: for <see cref="PatienceMs"/>.</param>
     /// <returns>Whether it could: not without permission (ptrace(2)), not when somebody else traces it.</returns>
-    public static bool Begin(Family family, int member, int pid)
+    public static bool Begin(Family family, int member, int pid, Func<bool>? isPending = null)
     {
         ExitWatch? watch = Interlocked.Exchange(ref s_standby[member], null);
         if (watch is null)
         {
-            return new ExitWatch(family, member, pid, forLife: false).Start();     // a second announcement of the same end
+            return new ExitWatch(family, member, pid, forLife: false) { _isPending = isPending }.Start();     // a second announcement of the same end
         }
 
+        watch._isPending = isPending;
         watch._called.SetResult(true);
         return watch._seized.Task.GetAwaiter().GetResult();
     }
@@ -101,7 +107,7 @@ internal sealed unsafe class ExitWatch
         _seized.SetResult(seized);
         long until = Environment.TickCount64 + PatienceMs;
         const int everything = WaitOptions.Exited | WaitOptions.Stopped | WaitOptions.AnyChild | WaitOptions.OwnThreadOnly | WaitOptions.NoWait;
-        while (_forLife || Environment.TickCount64 < until)
+        while (_forLife || (_isPending?.Invoke() ?? Environment.TickCount64 < until))
         {
             int r = Sys.Wait(0, everything | (_forLife ? 0 : WaitOptions.NoHang), out SigInfoChild info);
             if (r == -(int)Errno.ECHILD)

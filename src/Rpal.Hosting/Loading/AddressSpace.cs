@@ -22,6 +22,21 @@ internal static unsafe class AddressSpace
     }
 
     /// <summary>
+    /// Whether a process is in another address space than this one. False as well when it has none, because it is ending, and when its
+    /// memory cannot be read: neither proves that it has left this one. Source: process_vm_readv(2), EFAULT.
+    /// </summary>
+    public static bool IsOutside(int pid)
+    {
+        lock (s_lock)
+        {
+            long seen = 0;
+            *s_question += 1;
+            nint r = Sys.ProcessVmReadv(pid, (nint)s_question, &seen, sizeof(long));
+            return r == -(int)Errno.EFAULT || (r == sizeof(long) && seen != *s_question);
+        }
+    }
+
+    /// <summary>
     /// Makes this address space dumpable, before there is a member. A host whose program has capabilities or cannot be read starts without,
     /// and the kernel refuses it its
     /// members' descriptors then. Nobody clears it later: members are refused what would, see <see cref="Broker.Credentials"/>.

@@ -92,7 +92,7 @@ internal sealed class Supervisor
             case MemberPhase.Waiting when Blocker(m) is { } dead:
                 Down(m, $"{dead} has ended before it was ready");
                 return true;
-            case MemberPhase.Waiting when m.Definition.DependsOn.All(d => Satisfies(_byName[d])) && HasSlotFor(m):
+            case MemberPhase.Waiting when m.Definition.DependsOn.All(d => Satisfies(_byName[d])) && HasSlot():
                 Start(m);
                 return true;
             case MemberPhase.Starting when IsReady(m):
@@ -330,7 +330,7 @@ internal sealed class Supervisor
     /// <summary>The same for whoever had the slot then; nothing happens when another process has it now.</summary>
     public void RestartLost(int slot, ulong generation, string reason)
     {
-        if (_members.Find(m => m.IsRunning && m.Process!.Index == slot && m.Process.Generation == generation) is { } m)
+        if (_members.Find(m => m.IsRunning && m.Process!.Slot == slot && m.Process.Generation == generation) is { } m)
         {
             RestartLost(m, reason, _family.TraceMembers ? "" : "rpal run --trace-members avoids this.");
         }
@@ -345,8 +345,10 @@ internal sealed class Supervisor
 
     private bool IsReady(SupervisedMember m) => m.Definition.ReadyServices.All(s => IsEnabled(m, s));
 
-    private bool IsEnabled(SupervisedMember m, string service) => m.Process is { } p && _family.Directory.IsEnabled(service, p.Index);
+    private bool IsEnabled(SupervisedMember m, string service) => m.Process?.Slot is { } slot && _family.Directory.IsEnabled(service, slot);
 
-    /// <summary>A member started again usually comes before its old slot is free; with all slots in use it waits for that one.</summary>
-    private bool HasSlotFor(SupervisedMember m) => m.Process is not { Reclaimed.IsCompleted: false } || _family.Slots.Free > 0;
+    /// <summary>A member started again usually comes before its old slot is free; with all slots in use it waits for one that comes back.
+    /// That need not be its own: another may have got that.</summary>
+    private bool HasSlot() => _family.Slots.Free > 0
+        || !_members.Exists(static o => o.Process is { Reclaimed.IsCompleted: false } p && (p.Exit.IsCompleted || p.Slot is null));
 }

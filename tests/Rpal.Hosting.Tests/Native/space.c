@@ -220,6 +220,19 @@ static void aio(const char *end)
     read_by_aio();
 }
 
+// Executes another program, with something of every kind that does not end with a process but with its address space.
+static void leaves(char **program)
+{
+    char *memory = anonymous(64 << 20);
+    CHECK(memory != MAP_FAILED);
+    memset(memory, 1, 64 << 20);
+    int id = shmget(IPC_PRIVATE, 1 << 20, IPC_CREAT | 0600);
+    CHECK(id >= 0 && shmat(id, 0, 0) != (void *)-1 && shmctl(id, IPC_RMID, 0) == 0);
+    CHECK(syscall(SYS_io_setup, 128, &Context) == 0);
+    execv(program[0], program);
+    CHECK(!"executed");
+}
+
 static void not_dumpable(const char *end)
 {
     SAYS(EINVAL, prctl(PR_SET_DUMPABLE, 2, 0, 0, 0));
@@ -299,6 +312,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "sees-huge-pages")) { await(argv[2]); sees_huge_pages(); }
     else if (!strcmp(what, "rounds")) rounds();
     else if (!strcmp(what, "aio")) aio(argv[2]);
+    else if (!strcmp(what, "leaves")) leaves(argv + 2);
     else if (!strcmp(what, "not-dumpable")) not_dumpable(argv[2]);
     else if (!strcmp(what, "own-namespace")) own_namespace(argv[2]);
     else if (!strcmp(what, "other-user")) other_user(argv[2], 1);

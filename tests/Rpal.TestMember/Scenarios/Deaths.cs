@@ -187,12 +187,22 @@ internal static class Deaths
         RpalConnection victim = Calls.Connect("victim"), work = Calls.Connect("work");
         victim.Do(Deed.FailExec);
         Check.Equal(3L, victim.Add(1, 2));                       // there was no such program: it is as it was
+        NobodyTraces((int)victim.Do(Deed.KernelPid));
         CancellationToken gone = victim.Gone;
         Check.Equal(CallStatus.PeerDied, victim.TryDo(where == "handler" ? Deed.Exec : Deed.ExecOnAThread));
         IsDead(victim);
         Check.Comes(() => gone.IsCancellationRequested);
         GoOn(work);
         return 0;
+    }
+
+    /// <summary>No thread of the process is traced any more, long before the host would lose patience with an end that does not come.</summary>
+    private static void NobodyTraces(int pid)
+    {
+        TimeSpan soon = TimeSpan.FromSeconds(6);
+        long begin = Stopwatch.GetTimestamp();
+        Check.Comes(() => Directory.GetDirectories($"/proc/{pid}/task").All(static t => File.ReadAllText($"{t}/status").Contains("TracerPid:\t0\n", StringComparison.Ordinal)));
+        Check.That(Stopwatch.GetElapsedTime(begin) < soon, "threads are traced after an execve that failed");
     }
 
     private static int NeverEnds()
