@@ -10,10 +10,11 @@ internal static class HugePages
     /// <summary>Powers of two that can be a huge page's size; for others the kernel has its errors.</summary>
     private const int LeastLog2 = 13, MostLog2 = 38;
 
+    /// <summary>Asked again when it fails: there may be no descriptor free just now.</summary>
     private static readonly Lazy<long> s_default = new(static () =>
         File.ReadLines("/proc/meminfo").FirstOrDefault(static l => l.StartsWith("Hugepagesize:", StringComparison.Ordinal)) is { } line
             ? long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]) << 10
-            : 0);
+            : 0, LazyThreadSafetyMode.PublicationOnly);
 
     /// <param name="flags">Of mmap.</param>
     /// <returns>Bytes of one page; 0: ordinary pages, or a size that no kernel has.</returns>

@@ -5,7 +5,8 @@ internal static class HostCapabilities
 {
     private const int IpcLock = 14, SysPtrace = 19, SysAdmin = 21;
 
-    private static readonly ulong s_effective = Read();
+    /// <summary>Asked again when it fails: there may be no descriptor free just now.</summary>
+    private static readonly Lazy<ulong> s_effective = new(Read, LazyThreadSafetyMode.PublicationOnly);
 
     /// <summary>A filter needs no no_new_privs then, and members can still start setuid programs.</summary>
     public static bool MayFilter => Has(SysAdmin);
@@ -16,7 +17,7 @@ internal static class HostCapabilities
     /// <summary>RLIMIT_MEMLOCK does not count.</summary>
     public static bool MayLock => Has(IpcLock);
 
-    private static bool Has(int capability) => (s_effective >> capability & 1) != 0;
+    private static bool Has(int capability) => (s_effective.Value >> capability & 1) != 0;
 
     private static ulong Read()
     {

@@ -3,10 +3,24 @@ namespace Rpal.Machine.Platform;
 /// <summary>Finds out what this machine can do by trying it: version numbers say nothing about seccomp profiles, sysctls and hypervisors.</summary>
 internal static class PlatformCheck
 {
-    private static readonly Lazy<PlatformReport> s_required = new(() => new PlatformReport(KernelProbes.Required()));
+    private static PlatformReport? s_canRun;
 
-    /// <summary>What a family cannot do without, as far as a few system calls can tell (well under 1 ms). Asked once per process.</summary>
-    public static PlatformReport Required => s_required.Value;
+    /// <summary>What a family cannot do without, as far as a few system calls can tell (well under 1 ms). Asked until a family can run here:
+    /// what is missing may be a descriptor that is free later.</summary>
+    public static PlatformReport Required
+    {
+        get
+        {
+            if (s_canRun is { } known)
+            {
+                return known;
+            }
+
+            PlatformReport report = new(KernelProbes.Required());
+            s_canRun = report.CanRun ? report : null;
+            return report;
+        }
+    }
 
     /// <summary>Everything, the dangerous parts in tasks of their own.</summary>
     public static PlatformReport Run()

@@ -17,20 +17,30 @@ internal static unsafe class WakeCost
     /// <summary>What counts until it is measured, and least.</summary>
     private const long AssumedNs = 20_000, LeastNs = 1_000;
 
-    private static readonly Lazy<bool> s_begin = new(Begin);
+    private static int s_isBegun;
     private static long s_ns = AssumedNs;
 
     /// <summary>Nanoseconds; an assumption in the first moments of a process.</summary>
     public static long Ns()
     {
-        _ = s_begin.Value;
+        if (Volatile.Read(ref s_isBegun) == 0 && Interlocked.Exchange(ref s_isBegun, 1) == 0)
+        {
+            Begin();
+        }
+
         return Volatile.Read(ref s_ns);
     }
 
-    private static bool Begin()
+    private static void Begin()
     {
-        new Thread(Measure) { IsBackground = true, Name = "rpal-wake-cost" }.Start();    // nobody waits for it
-        return true;
+        try
+        {
+            new Thread(Measure) { IsBackground = true, Name = "rpal-wake-cost" }.Start();    // nobody waits for it
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            // No thread is free: what is assumed stays, and who waits goes on.
+        }
     }
 
     private static void Measure()
