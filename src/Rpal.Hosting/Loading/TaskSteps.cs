@@ -15,7 +15,7 @@ internal sealed unsafe class TaskSteps
     private const int CloseRangeUnshare = 2;
 
     /// <summary>Children that have been started and not reaped.</summary>
-    private static readonly HashSet<int> s_children = [];
+    private static readonly AwaitedChildren s_children = new();
 
     public List<SystemCallStep> List { get; } = [];
 
@@ -64,31 +64,12 @@ internal sealed unsafe class TaskSteps
 
     /// <summary>Starts the task, a child of this thread, for whoever started it to reap.</summary>
     /// <returns>Its process number, or -errno.</returns>
-    public static int Spawn(SpawnBlock* block)
-    {
-        lock (s_children)
-        {
-            int pid = ((delegate* unmanaged<SpawnBlock*, int>)FamilyHeader.At->Address(Routine.Spawn))(block);
-            _ = pid > 0 && s_children.Add(pid);
-            return pid;
-        }
-    }
+    public static int Spawn(SpawnBlock* block) =>
+        s_children.Start(() => ((delegate* unmanaged<SpawnBlock*, int>)FamilyHeader.At->Address(Routine.Spawn))(block));
 
     /// <summary>It has been reaped.</summary>
-    public static void Forget(int pid)
-    {
-        lock (s_children)
-        {
-            _ = s_children.Remove(pid);
-        }
-    }
+    public static void Forget(int pid) => s_children.Forget(pid);
 
-    /// <summary>Whether somebody here waits for that child; it is ours and has ended, or not.</summary>
-    public static bool IsAwaited(int pid)
-    {
-        lock (s_children)
-        {
-            return s_children.Contains(pid);
-        }
-    }
+    /// <inheritdoc cref="AwaitedChildren.ReapUnlessAwaited"/>
+    public static bool ReapUnlessAwaited(int pid, Action reap) => s_children.ReapUnlessAwaited(pid, reap);
 }
