@@ -11,9 +11,13 @@ namespace Rpal.Hosting.Broker;
 /// <code>
 /// Create ──► Live ── io_destroy announced ──► Leaving ── number given to another member ──► that member's, Live
 ///              │                                 │
-///              └──────── member's end ───────────┴──► destroyed here; waits for its requests, as a process's end does
+///              │ member's end                    │ member's end: whether the kernel has done it is not known
+///              ▼                                 ▼
+///          destroyed here                    Destroying ── destroyed here, or it was ──► forgotten
 /// </code>
-/// Used by all members' threads.
+/// Destroying waits for the requests under way, as a process's end does, so it happens outside the lock. Who is given the number of a
+/// context that is Destroying leaves that and takes another.
+/// Comes back: a context's number, as soon as the kernel has destroyed it. Used by all members' threads.
 /// </remarks>
 internal sealed unsafe class AioContexts
 {
@@ -21,7 +25,23 @@ internal sealed unsafe class AioContexts
     private readonly int _hostPid = Environment.ProcessId;
     private readonly Dictionary<nint, Context> _contexts = [];
 
-    private readonly record struct Context(int Slot, bool IsLeaving);
+    private enum State
+    {
+        Live,
+        Leaving,
+        Destroying,
+    }
+
+    private readonly record struct Context(int Slot, State State);
+
+    /// <summary>io_setup(2).</summary>
+    public delegate int SetupCall(uint events, out nint context);
+
+    /// <summary>Makes contexts.</summary>
+    public SetupCall Setup { private get; init; } = Sys.IoSetup;
+
+    /// <summary>Ends contexts, io_destroy(2).</summary>
+    public Func<nint, int> Destroy { private get; init; } = Sys.IoDestroy;
 
     /// <summary>io_setup(2).</summary>
     /// <param name="slot">Whose it will be.</param>
@@ -43,7 +63,7 @@ internal sealed unsafe class AioContexts
 
         lock (_lock)
         {
-            int r = Sys.IoSetup(events, out nint context);
+            int r = Make(events, out nint context);
             if (r < 0)
             {
                 return r;
@@ -51,11 +71,11 @@ internal sealed unsafe class AioContexts
 
             if (Sys.ProcessVmWritev(_hostPid, result, &context, (nuint)sizeof(nint)) != sizeof(nint))
             {
-                _ = Sys.IoDestroy(context);
+                _ = Destroy(context);                            // nobody has used it: there is nothing to wait for
                 return -(int)Errno.EFAULT;
             }
 
-            _contexts[context] = new Context(slot, IsLeaving: false);
+            _contexts[context] = new Context(slot, State.Live);
             return 0;
         }
     }
@@ -65,9 +85,9 @@ internal sealed unsafe class AioContexts
     {
         lock (_lock)
         {
-            if (_contexts.TryGetValue(context, out Context known))
+            if (_contexts.TryGetValue(context, out Context known) && known.State == State.Live)
             {
-                _contexts[context] = known with { IsLeaving = true };
+                _contexts[context] = known with { State = State.Leaving };
             }
         }
     }
@@ -75,23 +95,53 @@ internal sealed unsafe class AioContexts
     /// <summary>Destroys those of a member whose process is gone. Returns when their requests have been done.</summary>
     public void DestroyOf(int slot)
     {
-        List<nint> live = [];
+        List<nint> ended = [], uncertain = [];
         lock (_lock)
         {
             foreach ((nint context, Context known) in _contexts.Where(c => c.Value.Slot == slot).ToArray())
             {
-                _ = _contexts.Remove(context);
-                if (known.IsLeaving)
+                if (known.State == State.Live)
                 {
-                    _ = Sys.IoDestroy(context);                  // EINVAL when it was done; nobody gets the number meanwhile
+                    _ = _contexts.Remove(context);
+                    ended.Add(context);
                 }
                 else
                 {
-                    live.Add(context);
+                    _contexts[context] = known with { State = State.Destroying };
+                    uncertain.Add(context);
                 }
             }
         }
 
-        live.ForEach(static c => _ = Sys.IoDestroy(c));
+        foreach (nint context in (IEnumerable<nint>)[.. ended, .. uncertain])
+        {
+            _ = Destroy(context);                                // EINVAL when the member's own io_destroy was done
+        }
+
+        lock (_lock)
+        {
+            uncertain.ForEach(c => _ = _contexts.Remove(c));
+        }
+    }
+
+    /// <summary>A context with a number that nobody is about to destroy. Called with the lock held.</summary>
+    /// <remarks>A number that is Destroying comes at most twice: before the destroyer's call, which may take the one that was made here, and
+    /// after it. What is made with such a number is kept until there is another, and has no requests.</remarks>
+    private int Make(uint events, out nint context)
+    {
+        List<nint> others = [];
+        int attempts = 1 + 2 * _contexts.Count(static c => c.Value.State == State.Destroying), r;
+        while ((r = Setup(events, out context)) >= 0 && _contexts.TryGetValue(context, out Context known) && known.State == State.Destroying)
+        {
+            others.Add(context);
+            if (--attempts == 0)
+            {
+                r = -(int)Errno.EAGAIN;
+                break;
+            }
+        }
+
+        others.ForEach(c => _ = Destroy(c));
+        return r;
     }
 }
