@@ -176,6 +176,23 @@ public sealed class AddressSpaceTests : IDisposable
     }
 
     [NeedsGccFact]
+    public async Task A_member_that_cannot_lock_all_beside_anothers_locks_none_and_says_it()
+    {
+        string begin = _folder.NamedPipe("begin"), end = _folder.NamedPipe("end");
+        using var run = new HostRun(start =>
+        {
+            start.Environment["RPAL_TEST_CONFINED"] = "docker";
+            start.FileName = "prlimit";
+            start.ArgumentList.Insert(0, "dotnet");
+            start.ArgumentList.Insert(0, "--memlock=8388608:8388608");
+        }, new MemberFile("a", Programs.Space(), "locks-some", end), new MemberFile("b", Programs.Space(), "locks-beside", begin));
+        await BetweenAsync(run, begin, end);
+        Assert.StartsWith("mlockall is refused (ENOMEM): for ", Assert.Single(run.Notices("b")), StringComparison.Ordinal);
+        Assert.Contains("RLIMIT_MEMLOCK is 8192 KiB and holds for the sum of the family", run.Notices("b")[0], StringComparison.Ordinal);
+        Assert.Empty(run.Notices("a"));
+    }
+
+    [NeedsGccFact]
     public async Task A_member_may_become_another_user_where_rpal_may_trace()
     {
         string begin = _folder.NamedPipe("begin"), end = _folder.NamedPipe("end");

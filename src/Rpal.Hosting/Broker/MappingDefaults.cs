@@ -11,7 +11,7 @@ namespace Rpal.Hosting.Broker;
 /// </summary>
 /// <remarks>Mappings at fixed addresses, which the kernel makes without the host, are not seen. Used by the member's broker
 /// thread.</remarks>
-internal sealed class MappingDefaults(SlotSpace space)
+internal sealed class MappingDefaults(SlotSpace space, Notices notices)
 {
     private readonly List<(long Start, long End)> _mappings = [];
     private FutureLock _lock;
@@ -43,17 +43,10 @@ internal sealed class MappingDefaults(SlotSpace space)
         }
 
         bool onFault = (flags & LockFlags.OnFault) != 0;
-        if ((flags & LockFlags.Current) != 0)
+        int r = (flags & LockFlags.Current) != 0 ? LockPresent(limit, onFault) : 0;
+        if (r < 0)
         {
-            if (Look() > limit)
-            {
-                return -(int)Errno.ENOMEM;
-            }
-
-            foreach ((long start, long end) in _mappings)
-            {
-                Lock(start, end - start, onFault);
-            }
+            return r;
         }
 
         _lock = (flags & LockFlags.Future) == 0 ? FutureLock.No : onFault ? FutureLock.OnFault : FutureLock.Filled;
@@ -67,7 +60,7 @@ internal sealed class MappingDefaults(SlotSpace space)
         _ = Look();
         foreach ((long start, long end) in _mappings)
         {
-            _ = Sys.Munlock((nint)start, (nuint)(end - start));
+            _ = Sys.Munlock((nint)start, (nuint)(end - start));  // ENOMEM: another thread has unmapped it
         }
 
         return 0;
@@ -99,25 +92,71 @@ internal sealed class MappingDefaults(SlotSpace space)
 
         if (AvoidsHugePages)
         {
-            _ = Sys.Madvise(mapped, length, MemoryAdvice.NoHugePage);
+            _ = Sys.Madvise(mapped, length, MemoryAdvice.NoHugePage);     // EINVAL: of a kind that never has any
         }
 
-        if (_lock != FutureLock.No && !Lock(mapped, (long)length, _lock == FutureLock.OnFault))
+        if (_lock != FutureLock.No && Lock(mapped, (long)length, _lock == FutureLock.OnFault) < 0)
         {
             _ = Sys.Munmap(mapped, length);
+            TellLimit("mmap after mlockall(MCL_FUTURE) fails (EAGAIN)", (long)length, Sys.Limit(Resource.LockedMemory));
             return -(int)Errno.EAGAIN;
         }
 
         return mapped;
     }
 
+    /// <summary>Locks the mappings that the slot has: all, or none that was not locked before.</summary>
+    /// <param name="limit">RLIMIT_MEMLOCK, which the kernel compares with what the whole family has locked.</param>
+    /// <param name="onFault">See <see cref="Sys.Mlock"/>.</param>
+    private int LockPresent(long limit, bool onFault)
+    {
+        long bytes = Look(), locked = limit == Sys.NoLimit ? 0 : AddressMap.LockedBytes();
+        List<(long Start, long End)> before = locked == 0 ? [] : AddressMap.Locked(space.Base, space.Base + FamilyLayout.SlotBytes);
+        int r = bytes - before.Sum(static m => m.End - m.Start) > limit - locked ? -(int)Errno.ENOMEM : 0;
+        for (int i = 0; i < _mappings.Count && r == 0; i++)
+        {
+            (long start, long end) = _mappings[i];
+            r = Lock(start, end - start, onFault);
+            if (r < 0 && !IsMapped(start, end))
+            {
+                r = 0;                                           // another thread has unmapped it meanwhile
+            }
+            else if (r < 0)
+            {
+                foreach ((long from, long to) in _mappings.Take(i + 1).Except(before))
+                {
+                    _ = Sys.Munlock((nint)from, (nuint)(to - from));
+                }
+            }
+        }
+
+        if (r < 0)
+        {
+            TellLimit($"mlockall is refused ({(Errno)(-r)})", bytes, limit);
+        }
+
+        return r;
+    }
+
+    private void TellLimit(string what, long bytes, long limit) => notices.Once(NoticeKind.LockLimit,
+        $"{what}: for {bytes >> 10} KiB; RLIMIT_MEMLOCK is {limit >> 10} KiB and holds for the sum of the family, which has locked {AddressMap.LockedBytes() >> 10} KiB. "
+        + "Raise it for rpal (ulimit -l, LimitMEMLOCK=), or give rpal CAP_IPC_LOCK.");
+
+    private static bool IsMapped(long start, long end)
+    {
+        List<(long Start, long End)> there = [];
+        _ = AddressMap.Read(start, end, there);
+        return there.Sum(m => Math.Min(m.End, end) - Math.Max(m.Start, start)) == end - start;
+    }
+
     /// <summary>In two steps: only the first can fail for the limit, and pages that cannot be filled (a reservation's) are no error of
     /// mlockall.</summary>
-    private static bool Lock(long start, long length, bool onFault)
+    /// <returns>0 or -errno.</returns>
+    private static int Lock(long start, long length, bool onFault)
     {
         int r = Sys.Mlock((nint)start, (nuint)length, onFault: true);
         _ = r == 0 && !onFault ? Sys.Mlock((nint)start, (nuint)length, onFault: false) : 0;
-        return r == 0;
+        return r;
     }
 
     /// <summary>Reads the slot's mappings.</summary>

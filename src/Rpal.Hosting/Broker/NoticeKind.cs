@@ -21,6 +21,9 @@ internal enum NoticeKind
     /// <summary>setuid(2) and the like.</summary>
     ChangesIds,
 
+    /// <summary>mlockall(2) over the limit.</summary>
+    LockLimit,
+
     /// <summary>A seccomp mode or listener that a member cannot have.</summary>
     OwnFilter,
 

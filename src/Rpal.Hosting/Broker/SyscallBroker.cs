@@ -46,7 +46,7 @@ internal sealed unsafe class SyscallBroker
     {
         _listener = listener;
         _pid = pid;
-        _defaults = new MappingDefaults(space);
+        _defaults = new MappingDefaults(space, _notices);
         _mappings = new MappingCalls(pid, pidfd, space, family.Mappings, _defaults, _notices);
         _settings = new AddressSpaceSettings(_defaults, _notices);
         _credentials = new Credentials(_notices);

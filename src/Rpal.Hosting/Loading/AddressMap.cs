@@ -89,6 +89,35 @@ internal static unsafe class AddressMap
         return lines;
     }
 
+    /// <summary>What the address space has locked: what the kernel compares with RLIMIT_MEMLOCK.</summary>
+    public static long LockedBytes() => File.ReadLines("/proc/self/status").FirstOrDefault(static l => l.StartsWith("VmLck:", StringComparison.Ordinal)) is { } line
+        ? long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) << 10
+        : 0;
+
+    /// <summary>The mappings of a range that are locked. The kernel looks at every page for it: only for what is rare.</summary>
+    public static List<(long Start, long End)> Locked(long start, long end)
+    {
+        List<(long Start, long End)> locked = [];
+        (long Start, long End) mapping = default;
+        foreach (string line in File.ReadLines("/proc/self/smaps"))
+        {
+            if (char.IsAsciiHexDigitLower(line[0]))              // names of fields begin with a capital letter
+            {
+                mapping = Range(line);
+                if (mapping.Start >= end)
+                {
+                    break;
+                }
+            }
+            else if (mapping.End > start && line.StartsWith("VmFlags:", StringComparison.Ordinal) && line.Contains(" lo", StringComparison.Ordinal))
+            {
+                locked.Add(mapping);
+            }
+        }
+
+        return locked;
+    }
+
     private static (long Start, long End) Range(string line)
     {
         int dash = line.IndexOf('-'), space = line.IndexOf(' ');

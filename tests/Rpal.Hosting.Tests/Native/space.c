@@ -164,6 +164,18 @@ static void locks_too_much(void)
     CHECK(munlockall() == 0 && anonymous(1L << 30) != MAP_FAILED);
 }
 
+// Together with what another member has locked it is more than RLIMIT_MEMLOCK: nothing is locked, and what was stays so.
+static void locks_beside(const char *begin)
+{
+    int inside, beyond;
+    char *first = anonymous(1 << 20), *second = mmap(first + (1 << 18), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    CHECK(mlock(second, 4096) == 0);
+    await(begin);
+    SAYS(ENOMEM, mlockall(MCL_CURRENT));
+    flags(" lo", 0, &inside, &beyond);
+    CHECK(inside == 1 && has(second, " lo"));
+}
+
 static void huge_pages(void)
 {
     CHECK(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0);
@@ -313,6 +325,8 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "rounds")) rounds();
     else if (!strcmp(what, "aio")) aio(argv[2]);
     else if (!strcmp(what, "leaves")) leaves(argv + 2);
+    else if (!strcmp(what, "locks-some")) { char *p = anonymous(6 << 20); CHECK(mlock(p, 6 << 20) == 0); puts("ready"); await(argv[2]); }
+    else if (!strcmp(what, "locks-beside")) locks_beside(argv[2]);
     else if (!strcmp(what, "not-dumpable")) not_dumpable(argv[2]);
     else if (!strcmp(what, "own-namespace")) own_namespace(argv[2]);
     else if (!strcmp(what, "other-user")) other_user(argv[2], 1);
