@@ -14,6 +14,7 @@ public sealed class AddressSpaceTests : IDisposable
     [InlineData("seals", "mseal is refused (ENOSYS")]
     [InlineData("own-filter", "seccomp's strict mode fails (EINVAL)")]
     [InlineData("limits", "RLIMIT_AS of 4194304 MiB is compared with the memory of the whole family")]
+    [InlineData("limits-of-a-child")]
     [InlineData("ranges")]
     [InlineData("locks")]
     [InlineData("huge-pages")]

@@ -52,12 +52,14 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
     }
 
     /// <summary>setrlimit(2), prlimit(2) of RLIMIT_AS or RLIMIT_DATA. The kernel does it: the member's programs inherit the limit, and for them it is right.</summary>
+    /// <param name="tid">The calling thread.</param>
+    /// <param name="pid">Whose limit, as the caller numbers processes; 0: its own.</param>
     /// <param name="resource">Which.</param>
     /// <param name="limit">Where the new limit lies; 0: it is only asked for.</param>
-    public nint? Limit(int resource, ulong limit)
+    public nint? Limit(int tid, int pid, int resource, ulong limit)
     {
         ulong soft;
-        if (limit != 0 && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft < Sys.NoLimit)
+        if (limit != 0 && NamedProcess.IsOwn(tid, pid) && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft < Sys.NoLimit)
         {
             string name = resource == (int)Resource.AddressSpace ? "RLIMIT_AS" : "RLIMIT_DATA";
             notices.Once(NoticeKind.ResourceLimit, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: "
@@ -68,9 +70,11 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
     }
 
     /// <summary>migrate_pages(2).</summary>
-    public nint? Migrate(int pid)
+    /// <param name="tid">The calling thread.</param>
+    /// <param name="pid">Whose pages, as the caller numbers processes; 0: its own.</param>
+    public nint? Migrate(int tid, int pid)
     {
-        if (pid != 0 && !AddressSpace.IsSharedBy(pid))
+        if (!NamedProcess.SharesMemory(tid, pid))
         {
             return null;
         }

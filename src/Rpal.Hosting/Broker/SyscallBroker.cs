@@ -206,9 +206,9 @@ internal sealed unsafe class SyscallBroker
                 case SyscallNumber.Prctl:
                     return _settings.Prctl(a) ?? Continue(ref response);
                 case SyscallNumber.Setrlimit:
-                    return _settings.Limit((int)a[0], a[1]) ?? Continue(ref response);
+                    return _settings.Limit(tid, 0, (int)a[0], a[1]) ?? Continue(ref response);
                 case SyscallNumber.Prlimit64:
-                    return _settings.Limit((int)a[1], a[2]) ?? Continue(ref response);
+                    return _settings.Limit(tid, (int)a[0], (int)a[1], a[2]) ?? Continue(ref response);
                 case SyscallNumber.Mseal:
                     return _settings.Seal();
                 case SyscallNumber.ModifyLdt:
@@ -216,7 +216,7 @@ internal sealed unsafe class SyscallBroker
                 case SyscallNumber.MapShadowStack or SyscallNumber.ArchPrctl:
                     return _settings.ShadowStack();
                 case SyscallNumber.MigratePages:
-                    return _settings.Migrate((int)a[0]) ?? Continue(ref response);
+                    return _settings.Migrate(tid, (int)a[0]) ?? Continue(ref response);
                 case SyscallNumber.Setuid or SyscallNumber.Setgid or SyscallNumber.Setreuid or SyscallNumber.Setregid or SyscallNumber.Setresuid or SyscallNumber.Setresgid or SyscallNumber.Setfsuid or SyscallNumber.Setfsgid:
                     return _credentials.Change(notif.Data.Number, a, tid) ?? Continue(ref response);
                 case SyscallNumber.Shmat:

@@ -31,6 +31,15 @@ static char *anonymous(size_t n) { return mmap(0, n, PROT_READ | PROT_WRITE, MAP
 static char *outside(void) { return (char *)(getauxval(AT_SYSINFO_EHDR) & ~4095UL); }
 static void await(const char *pipe) { int fd = open(pipe, O_RDONLY); char c; CHECK(fd >= 0 && read(fd, &c, 1) >= 0); close(fd); }
 
+// A limit of a forked child is not the family's.
+static void limits_of_a_child(void)
+{
+    struct rlimit limit = { 1UL << 30, 1UL << 30 };
+    pid_t child = fork();
+    if (child == 0) for (;;) pause();
+    CHECK(prlimit(child, RLIMIT_AS, &limit, 0) == 0 && kill(child, SIGKILL) == 0 && waitpid(child, 0, 0) == child);
+}
+
 static void limits(void)
 {
     struct rlimit limit;
@@ -327,6 +336,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "leaves")) leaves(argv + 2);
     else if (!strcmp(what, "locks-some")) { char *p = anonymous(6 << 20); CHECK(mlock(p, 6 << 20) == 0); puts("ready"); await(argv[2]); }
     else if (!strcmp(what, "locks-beside")) locks_beside(argv[2]);
+    else if (!strcmp(what, "limits-of-a-child")) limits_of_a_child();
     else if (!strcmp(what, "not-dumpable")) not_dumpable(argv[2]);
     else if (!strcmp(what, "own-namespace")) own_namespace(argv[2]);
     else if (!strcmp(what, "other-user")) other_user(argv[2], 1);
