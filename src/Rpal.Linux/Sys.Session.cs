@@ -7,4 +7,7 @@ internal static unsafe partial class Sys
 
     /// <summary>geteuid(2).</summary>
     public static int Geteuid() => (int)Invoke(SyscallNumber.Geteuid);
+
+    /// <summary>getegid(2).</summary>
+    public static int Getegid() => (int)Invoke(SyscallNumber.Getegid);
 }

@@ -44,6 +44,7 @@ internal static class SyscallNumber
     public const long Setuid = 105;
     public const long Setgid = 106;
     public const long Geteuid = 107;
+    public const long Getegid = 108;
     public const long Setpgid = 109;
     public const long Setsid = 112;
     public const long Setreuid = 113;
@@ -89,6 +90,7 @@ internal static class SyscallNumber
     public const long Pipe2 = 293;
     public const long RtTgsigqueueinfo = 297;
     public const long Prlimit64 = 302;
+    public const long Setns = 308;
     public const long Getcpu = 309;
     public const long ProcessVmReadv = 310;
     public const long ProcessVmWritev = 311;

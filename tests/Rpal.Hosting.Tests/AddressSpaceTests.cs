@@ -153,6 +153,10 @@ public sealed class AddressSpaceTests : IDisposable
     [InlineData("not-dumpable", "asks not to be dumpable (PR_SET_DUMPABLE 0)")]
     [InlineData("no-other-user", "becoming another user or group (setuid and the like) is refused (EPERM)")]
     [InlineData("own-namespace")]
+    [InlineData("same-user")]
+    [InlineData("strange-root", "becoming another user or group (setuid and the like) is refused (EPERM) (in its user namespace; outside it is 100000)")]
+    [InlineData("strange-root-in-child", "becoming another user or group (setuid and the like) is refused (EPERM) (in its user namespace; outside it is 100000)")]
+    [InlineData("enters-namespaces", "entering a user namespace (setns) that its user did not make is refused (EPERM)")]
     public async Task A_member_cannot_take_the_others_their_files_where_rpal_may_not_trace(string scenario, params string[] notices)
     {
         string begin = _folder.NamedPipe("begin"), end = _folder.NamedPipe("end");
@@ -174,6 +178,20 @@ public sealed class AddressSpaceTests : IDisposable
             start.Environment["RPAL_TEST_NOT_DUMPABLE"] = "1";
         }, new MemberFile("a", Programs.Space(), "wait", end), new MemberFile("b", Programs.Space(), "stays-dumpable", begin));
         await BetweenAsync(run, begin, end);
+    }
+
+    [NeedsGccFact]
+    public async Task A_host_that_stops_being_dumpable_becomes_so_again_and_says_it()
+    {
+        string begin = _folder.NamedPipe("begin");
+        using var run = new HostRun(start => start.Environment["RPAL_TEST_CONFINED"] = "untraced", new MemberFile("a", Programs.Space(), "stays-dumpable", begin));
+        await run.UntilAsync(e => e is { Event: "started", Member: "a" });
+        run.Command("not-dumpable");
+        await run.UntilAsync(e => e is { Event: "notice", Member: "rpal" });
+        await ReleaseAsync(begin);
+        await run.EndAsync();
+        Assert.True(run.ExitCode == 0, run.Transcript());
+        Assert.StartsWith("the family's dumpable flag was cleared by the program that hosts it", Assert.Single(run.Notices("a")), StringComparison.Ordinal);
     }
 
     [NeedsGccFact]

@@ -6,7 +6,7 @@ using Rpal.TestHost;
 
 // Rpal.TestHost FAMILY.json [EVENTS-FILE]: runs the family and writes what happens as JSON lines, to standard output or the file.
 // Standard input: "signal N" to all, "restart NAME", "restart-broken NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "seal
-// ADDRESS" (hexadecimal, a page that nobody can unmap), "quiet LABEL RUNNING" for an event with what this process holds.
+// ADDRESS" (hexadecimal, a page that nobody can unmap), "not-dumpable", "quiet LABEL RUNNING" for an event with what this process holds.
 // Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter) | untraced (no CAP_SYS_PTRACE), RPAL_TEST_OCCUPY =
 // ADDRESS (hexadecimal, a page is mapped there before),
 // RPAL_TEST_NOT_DUMPABLE = 1 (as a program with capabilities starts).
@@ -85,6 +85,9 @@ static void Listen(FamilyHost host, TextReader commands, EventWriter events)
                 break;
             case ["seal", var page]:
                 events.Notice("rpal", Seal(nint.Parse(page, NumberStyles.HexNumber, CultureInfo.InvariantCulture)));
+                break;
+            case ["not-dumpable"]:
+                events.Notice("rpal", $"PR_SET_DUMPABLE: {Sys.Prctl(PrctlOp.SetDumpable, 0, 0, 0, 0)}");
                 break;
             case ["stop"]:
                 host.Stop(15);

@@ -21,6 +21,15 @@ internal enum NoticeKind
     /// <summary>setuid(2) and the like.</summary>
     ChangesIds,
 
+    /// <summary>setns(2) into a user namespace of another owner.</summary>
+    EntersNamespace,
+
+    /// <summary>The family was not dumpable any more.</summary>
+    LostDumpable,
+
+    /// <summary>The kernel refuses the host what it needs of a caller.</summary>
+    Denied,
+
     /// <summary>mlockall(2) over the limit.</summary>
     LockLimit,
 

@@ -9,10 +9,10 @@ internal sealed class Notices
 
     public bool HasTold(NoticeKind kind) => _told.Contains(kind);
 
-    /// <summary>Adds a line, the first time that its kind comes.</summary>
-    public void Once(NoticeKind kind, string text)
+    /// <summary>Adds a line, the first time that its kind comes. Null is none.</summary>
+    public void Once(NoticeKind kind, string? text)
     {
-        if (_told.Add(kind))
+        if (text is not null && _told.Add(kind))
         {
             _waiting.Enqueue(text);
         }

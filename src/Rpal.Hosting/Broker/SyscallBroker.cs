@@ -122,6 +122,8 @@ internal sealed unsafe class SyscallBroker
             {
                 response.Error = -(int)Errno.ENOMEM;             // the host's own trouble (descriptors, memory): the member sees a failed call
                 shortage = Shortage();
+                _notices.Once(NoticeKind.Denied, e is not UnauthorizedAccessException ? null
+                    : $"system call {notif.Data.Number} fails (ENOMEM): the kernel refuses rpal what it needs of the caller ({e.OneLine()}). rpal may look at processes of its own user and group only, or needs CAP_SYS_PTRACE.");
             }
             catch (Exception e)                                  // an error of the host's: that call fails, and nobody else hears of it
             {
@@ -167,6 +169,7 @@ internal sealed unsafe class SyscallBroker
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint Answer(ref SeccompNotif notif, ref SeccompNotifResponse response)
     {
+        _notices.Once(NoticeKind.LostDumpable, AddressSpace.KeepDumpable());
         fixed (ulong* a = notif.Data.Arguments)
         {
             int tid = (int)notif.Pid;
@@ -219,6 +222,8 @@ internal sealed unsafe class SyscallBroker
                     return _settings.Migrate(tid, (int)a[0]) ?? Continue(ref response);
                 case SyscallNumber.Setuid or SyscallNumber.Setgid or SyscallNumber.Setreuid or SyscallNumber.Setregid or SyscallNumber.Setresuid or SyscallNumber.Setresgid or SyscallNumber.Setfsuid or SyscallNumber.Setfsgid:
                     return _credentials.Change(notif.Data.Number, a, tid) ?? Continue(ref response);
+                case SyscallNumber.Setns:
+                    return _credentials.Enter((int)a[0], (int)a[1], tid) ?? Continue(ref response);
                 case SyscallNumber.Shmat:
                     return _mappings.AttachShared(a) ?? Continue(ref response);
                 case SyscallNumber.Readlink:

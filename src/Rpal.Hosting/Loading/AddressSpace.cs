@@ -8,6 +8,7 @@ namespace Rpal.Hosting.Loading;
 internal static unsafe class AddressSpace
 {
     private static readonly Lock s_lock = new();
+    private static (int User, int Group) s_user;
     private static readonly long* s_question = (long*)NativeMemory.AllocZeroed(sizeof(long));
 
     /// <summary>Whether a process is in this address space: a word that changes with every question has its last value in a copy.</summary>
@@ -39,14 +40,39 @@ internal static unsafe class AddressSpace
     /// <summary>
     /// Makes this address space dumpable, before there is a member. A host whose program has capabilities or cannot be read starts without,
     /// and the kernel refuses it its
-    /// members' descriptors then. Nobody clears it later: members are refused what would, see <see cref="Broker.Credentials"/>.
+    /// members' descriptors then. Members are refused what would clear it later, see <see cref="Broker.Credentials"/>; this program is not:
+    /// see <see cref="KeepDumpable"/>.
     /// </summary>
     public static void MakeDumpable()
     {
         if (!HostCapabilities.MayTrace)
         {
+            s_user = Identity();
             _ = Sys.Prctl(PrctlOp.SetDumpable, 1, 0, 0, 0);
         }
+    }
+
+    /// <summary>
+    /// Makes it dumpable again when this program itself has cleared it: by PR_SET_DUMPABLE, or by a change of its user or group and back.
+    /// While it is another user than at the start it stays so: else processes of that user could read the family.
+    /// </summary>
+    /// <returns>A line for the operator, or null: nothing was lost.</returns>
+    public static string? KeepDumpable()
+    {
+        const nint dumpable = 1;                                 // SUID_DUMP_USER
+        if (HostCapabilities.MayTrace || Sys.Prctl(PrctlOp.GetDumpable, 0, 0, 0, 0) == dumpable)
+        {
+            return null;
+        }
+
+        if (Identity() != s_user)
+        {
+            return "maps no files any more (ENOMEM): the program that hosts the family has changed its user or group and has no CAP_SYS_PTRACE. Change it before the family starts, or give it that (docker run --cap-add SYS_PTRACE).";
+        }
+
+        int r = (int)Sys.Prctl(PrctlOp.SetDumpable, dumpable, 0, 0, 0);
+        return r < 0 ? $"maps no files any more (ENOMEM): the family's dumpable flag was cleared, and PR_SET_DUMPABLE fails: {ErrnoText.Describe(r)}."
+            : "the family's dumpable flag was cleared by the program that hosts it (PR_SET_DUMPABLE, or a change of its user and back): without it no member could map a file, as rpal has no CAP_SYS_PTRACE. It is set again.";
     }
 
     /// <summary>Generations of children that share the address space; one that is deeper counts as no orphan.</summary>
@@ -110,6 +136,8 @@ internal static unsafe class AddressSpace
 
         return false;
     }
+
+    private static (int User, int Group) Identity() => (Sys.Geteuid(), Sys.Getegid());
 
     /// <returns>0 when the process is gone.</returns>
     private static int ParentOf(int pid)

@@ -66,6 +66,7 @@ internal static class SlotFilter
     private static readonly long[] s_identity =
     [
         SyscallNumber.Setuid, SyscallNumber.Setgid, SyscallNumber.Setreuid, SyscallNumber.Setregid, SyscallNumber.Setresuid, SyscallNumber.Setresgid, SyscallNumber.Setfsuid, SyscallNumber.Setfsgid,
+        SyscallNumber.Setns,
     ];
 
     /// <summary>The options of prctl that are looked at.</summary>
@@ -87,7 +88,7 @@ internal static class SlotFilter
     public static SockFilter[] Build(int slot) => Build(slot, keepsIdentity: !HostCapabilities.MayTrace);
 
     /// <param name="slot">The member's.</param>
-    /// <param name="keepsIdentity">Whether changes of user and group are looked at, see <see cref="Broker.Credentials"/>.</param>
+    /// <param name="keepsIdentity">Whether changes of user, group and user namespace are looked at, see <see cref="Broker.Credentials"/>.</param>
     public static SockFilter[] Build(int slot, bool keepsIdentity)
     {
         const uint answerZero = SeccompReturn.Errno;             // "errno 0": the call returns 0

@@ -270,6 +270,129 @@ static void own_namespace(const char *end)
     await(end);
 }
 
+static void write_file(const char *name, pid_t pid, const char *text)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    int fd = open(path, O_WRONLY);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+// A child of its own, outside the new user namespace, gives one that says its number its users and groups.
+static int Asks[2], Mapped[2];
+static pid_t maps_ids(const char *map)
+{
+    CHECK(pipe(Asks) == 0 && pipe(Mapped) == 0);
+    pid_t child = fork(), who;
+    if (child != 0) return child;
+    CHECK(read(Asks[0], &who, sizeof who) == sizeof who);
+    write_file("uid_map", who, map);
+    write_file("gid_map", who, map);
+    CHECK(write(Mapped[1], "x", 1) == 1);
+    _exit(0);
+}
+
+static void get_mapped(void)
+{
+    char c;
+    pid_t self = syscall(SYS_getpid);
+    CHECK(write(Asks[1], &self, sizeof self) == sizeof self && read(Mapped[0], &c, 1) == 1);
+}
+
+static void map_a_file(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY);
+    char *p = mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+    CHECK(p != MAP_FAILED && munmap(p, 4096) == 0);
+    close(fd);
+}
+
+// User 0 of the namespace is another user of the host: with the host's own number.
+static void become_a_strange_root(void)
+{
+    get_mapped();
+    SAYS(EPERM, syscall(SYS_setresuid, 0, 0, 0));
+    SAYS(EPERM, syscall(SYS_setgid, 0));
+    SAYS(EINVAL, syscall(SYS_setuid, 70000));                                // which the namespace does not have
+    CHECK(syscall(SYS_setfsuid, 0) == 65534 && getuid() == 65534);
+    map_a_file();
+}
+
+static void strange_root(const char *end)
+{
+    pid_t helper = maps_ids("0 100000 65536");
+    CHECK(syscall(SYS_unshare, CLONE_NEWUSER) == 0);
+    become_a_strange_root();
+    CHECK(waitpid(helper, 0, 0) == helper);
+    puts("ready");
+    await(end);
+}
+
+static int become_in_child(void *unused) { become_a_strange_root(); return 0; }
+
+// The same in a child that shares the memory.
+static void strange_root_in_child(const char *end)
+{
+    static char stack[64 << 10] __attribute__((aligned(16)));
+    int status;
+    pid_t helper = maps_ids("0 100000 65536");
+    pid_t child = clone(become_in_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_NEWUSER | SIGCHLD, 0);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    CHECK(waitpid(helper, 0, 0) == helper);
+    map_a_file();
+    puts("ready");
+    await(end);
+}
+
+// The host's user has another number inside: to become that one changes nothing.
+static void same_user(const char *end)
+{
+    pid_t helper = maps_ids("7 0 1");
+    CHECK(syscall(SYS_unshare, CLONE_NEWUSER) == 0);
+    get_mapped();
+    CHECK(waitpid(helper, 0, 0) == helper && getuid() == 7);
+    CHECK(syscall(SYS_setresuid, 7, 7, 7) == 0 && syscall(SYS_setgid, 7) == 0 && syscall(SYS_setresgid, 7, 7, 7) == 0 && syscall(SYS_setfsuid, 7) == 7);
+    SAYS(EINVAL, syscall(SYS_setuid, 0));
+    map_a_file();
+    puts("ready");
+    await(end);
+}
+
+// A user namespace that a child makes as that user, in a descriptor of this process.
+static int namespace_of(uid_t user, pid_t *child)
+{
+    int ready[2], fd;
+    CHECK(pipe(ready) == 0);
+    *child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);          // a fork with one table of descriptors
+    if (*child == 0)
+    {
+        CHECK(syscall(SYS_setresuid, user, user, user) == 0 && syscall(SYS_unshare, CLONE_NEWUSER) == 0);
+        fd = open("/proc/self/ns/user", O_RDONLY);
+        CHECK(write(ready[1], &fd, sizeof fd) == sizeof fd);
+        for (;;) pause();
+    }
+    CHECK(*child > 0 && read(ready[0], &fd, sizeof fd) == sizeof fd && fd >= 0);
+    return fd;
+}
+
+static void enters_namespaces(const char *end)
+{
+    pid_t first, second;
+    int strange = namespace_of(1234, &first), own = namespace_of(0, &second);
+    SAYS(EPERM, syscall(SYS_setns, strange, 0));
+    SAYS(EPERM, syscall(SYS_setns, strange, CLONE_NEWUSER));
+    int process = syscall(SYS_pidfd_open, first, 0);
+    CHECK(process >= 0);
+    SAYS(EPERM, syscall(SYS_setns, process, CLONE_NEWUSER));
+    CHECK(kill(first, SIGKILL) == 0 && waitpid(first, 0, 0) == first);
+    CHECK(syscall(SYS_setns, own, CLONE_NEWUSER) == 0);
+    map_a_file();
+    CHECK(kill(second, SIGKILL) == 0);
+    puts("ready");
+    await(end);
+}
+
 // Becomes another user for good. Whether that is allowed is the word.
 static void other_user(const char *end, int allowed)
 {
@@ -334,11 +457,15 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "rounds")) rounds();
     else if (!strcmp(what, "aio")) aio(argv[2]);
     else if (!strcmp(what, "leaves")) leaves(argv + 2);
+    else if (!strcmp(what, "not-dumpable")) not_dumpable(argv[2]);
+    else if (!strcmp(what, "own-namespace")) own_namespace(argv[2]);
+    else if (!strcmp(what, "strange-root")) strange_root(argv[2]);
+    else if (!strcmp(what, "strange-root-in-child")) strange_root_in_child(argv[2]);
+    else if (!strcmp(what, "same-user")) same_user(argv[2]);
+    else if (!strcmp(what, "enters-namespaces")) enters_namespaces(argv[2]);
     else if (!strcmp(what, "locks-some")) { char *p = anonymous(6 << 20); CHECK(mlock(p, 6 << 20) == 0); puts("ready"); await(argv[2]); }
     else if (!strcmp(what, "locks-beside")) locks_beside(argv[2]);
     else if (!strcmp(what, "limits-of-a-child")) limits_of_a_child();
-    else if (!strcmp(what, "not-dumpable")) not_dumpable(argv[2]);
-    else if (!strcmp(what, "own-namespace")) own_namespace(argv[2]);
     else if (!strcmp(what, "other-user")) other_user(argv[2], 1);
     else if (!strcmp(what, "no-other-user")) { other_user(argv[2], 0); CHECK(forked(drop_user) == 0); }
     else if (!strcmp(what, "maps-files")) maps_files(argv[2]);
