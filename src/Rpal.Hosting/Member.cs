@@ -290,7 +290,8 @@ internal sealed unsafe class Member
     /// <param name="tid">The thread that asks.</param>
     private void Leaving(int tid)
     {
-        // Where its memory cannot be read (ptrace_scope), nobody could see it leave. And a search through PATH makes one call after the other.
+        // Where its memory cannot be read (ptrace_scope), nobody could see it leave. And a search through PATH makes one call after the
+        // other.
         if (!AddressSpace.IsSharedBy(tid) || !_execs.Ask(tid))
         {
             return;

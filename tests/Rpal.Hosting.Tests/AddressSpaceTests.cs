@@ -1,3 +1,5 @@
+using Rpal.Machine.Blocks;
+
 namespace Rpal.Hosting.Tests;
 
 /// <summary>System calls that act on an address space: in a member they act on the member, or are refused, and nobody else has anything of
@@ -114,13 +116,14 @@ public sealed class AddressSpaceTests : IDisposable
         await run.UntilAsync(e => e.Event == "left");
         long slot = run.Started("a").Slot;
         Assert.DoesNotContain(run.Resources("left").Maps!, m => m.Contains("[aio]", StringComparison.Ordinal));
-        Assert.DoesNotContain(run.Resources("left").Maps!, m => Start(m) >= slot && Start(m) < slot + Rpal.Machine.Blocks.FamilyLayout.SlotBytes);
+        Assert.DoesNotContain(run.Resources("left").Maps!, m => Start(m) >= slot && Start(m) < slot + FamilyLayout.SlotBytes);
         Assert.Empty(run.Notices("a"));
         await ReleaseAsync(end);
         await run.EndAsync();
         Assert.Equal(44, run.Ended("a").ExitCode);
 
-        static long Start(string mapping) => long.Parse(mapping.AsSpan(0, mapping.IndexOf('-')), System.Globalization.NumberStyles.HexNumber);
+        static long Start(string mapping) =>
+            long.Parse(mapping.AsSpan(0, mapping.IndexOf('-')), System.Globalization.NumberStyles.HexNumber);
     }
 
     /// <summary>Its slot is used by the next starts, while it runs on.</summary>
@@ -136,7 +139,7 @@ public sealed class AddressSpaceTests : IDisposable
         long slot = run.Started("a").Slot;
         for (int i = 1; run.Events("started", "b")[^1].Slot != slot; i++)
         {
-            Assert.True(i <= 2 * Rpal.Machine.Blocks.FamilyLayout.MemberCapacity, run.Transcript());
+            Assert.True(i <= 2 * FamilyLayout.MemberCapacity, run.Transcript());
             run.Command("restart b");                            // the slot that is free the longest comes next
             await run.TimesAsync("started", "b", i + 1);
         }

@@ -36,7 +36,8 @@ internal sealed class ExecWatch(Func<bool> hasLeft, Func<int, bool> hasFailed, F
     public bool IsPending => Volatile.Read(ref _isPending);
 
     /// <summary>A watch of a process that is not reaped before <paramref name="hasEnded"/> says so.</summary>
-    public static ExecWatch Of(int pid, Func<bool> hasEnded) => new(() => AddressSpace.IsOutside(pid), tid => IsInAnotherCall(pid, tid), hasEnded, Patience);
+    public static ExecWatch Of(int pid, Func<bool> hasEnded) =>
+        new(() => AddressSpace.IsOutside(pid), tid => IsInAnotherCall(pid, tid), hasEnded, Patience);
 
     /// <summary>Notes that a thread is about to execute another program, if that can be executed.</summary>
     /// <returns>Whether it was Idle: then the caller has a thread call <see cref="Await"/>, or calls <see cref="GiveUp"/>.</returns>
@@ -120,7 +121,8 @@ internal sealed class ExecWatch(Func<bool> hasLeft, Func<int, bool> hasFailed, F
         try
         {
             string call = File.ReadAllText($"/proc/{pid}/task/{tid}/syscall");
-            return int.TryParse(call.AsSpan(0, Math.Max(0, call.IndexOf(' '))), out int number) && number is not ((int)SyscallNumber.Execve or (int)SyscallNumber.Execveat);
+            return int.TryParse(call.AsSpan(0, Math.Max(0, call.IndexOf(' '))), out int number)
+                && number is not ((int)SyscallNumber.Execve or (int)SyscallNumber.Execveat);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

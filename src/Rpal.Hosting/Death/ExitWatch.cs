@@ -47,7 +47,8 @@ internal sealed unsafe class ExitWatch
         ExitWatch? watch = Interlocked.Exchange(ref s_standby[member], null);
         if (watch is null)
         {
-            return new ExitWatch(family, member, pid, forLife: false) { _isPending = isPending }.Start();     // a second announcement of the same end
+            // a second announcement of the same end
+            return new ExitWatch(family, member, pid, forLife: false) { _isPending = isPending }.Start();
         }
 
         watch._isPending = isPending;
