@@ -118,6 +118,20 @@ public sealed class HostDeathTests : IDisposable
         _ = host.End();
     }
 
+    [Fact]
+    public void A_stopped_keeper_keeps_no_family_from_ending_or_from_starting_members()
+    {
+        RpalProcess host = _family.Run("sh", "-c", "echo ready; exec sleep 1000", "--", "sleep", "1000");
+        host.AwaitOutput("ready");
+        int keeper = KeeperOf(host.Pid), sleeper = RunningFamily.PidOf(host, "sleep");
+        Assert.Equal(0, Sys.Kill(keeper, Signal.SIGSTOP));
+        Assert.Equal(0, _family.Ask("restart", "sleep").ExitCode);
+        _family.Comes(() => _family.Member("sleep").GetProperty("state").GetString() == "running" && !RunningFamily.IsAlive(sleeper));
+        Assert.Equal(0, _family.Ask("stop").ExitCode);
+        _ = host.End();
+        Gone(keeper);
+    }
+
     [NeedsPidsGroupFact]
     public void At_the_limit_of_processes_host_and_keeper_live_and_what_failed_is_started_when_there_are_some_again()
     {
