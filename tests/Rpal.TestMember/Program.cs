@@ -10,7 +10,7 @@ internal static class Program
     private static int Main(string[] args)
     {
         foreach (Action<Dictionary<string, Func<string[], int>>> add in (ReadOnlySpan<Action<Dictionary<string, Func<string[], int>>>>)
-            [StandardService.Add, Basics.Add, Membership.Add, Collections.Add, Handlers.Add, Deaths.Add, Nesting.Add, Waiting.Add, Threads.Add, Meetings.Add, Signals.Add, Copies.Add, States.Add, Versions.Add, Accounting.Add, PerCpu.Add, Buffers.Add, Closings.Add, Isolation.Add, GsDeeds.Add, Proxies.Add, Denials.Add])
+            [StandardService.Add, Basics.Add, Membership.Add, Collections.Add, Handlers.Add, Deaths.Add, Nesting.Add, Waiting.Add, Threads.Add, Meetings.Add, Signals.Add, Copies.Add, States.Add, Versions.Add, Accounting.Add, PerCpu.Add, Buffers.Add, Closings.Add, Isolation.Add, GsDeeds.Add, Judged.Add, Proxies.Add, Denials.Add])
         {
             add(s_scenarios);
         }

@@ -26,6 +26,14 @@ public sealed class IsolationTests
         run.WaitForLine("caller", "was not lent");
     }
 
+    /// <summary>The kernel judges a system call by the process that makes it.</summary>
+    [Theory]
+    [InlineData("judged-by-clock")]
+    [InlineData("judged-by-limit")]
+    [InlineData("judged-by-personality")]
+    [InlineData("judged-by-filter")]
+    public void A_handlers_system_call_is_not_judged_by_its_callers(string what) => FamilyRun.CallerSucceeds(what);
+
     [Theory]
     [InlineData("value")]
     [InlineData("bytes")]

@@ -83,11 +83,17 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
         return -(int)Errno.EPERM;
     }
 
-    /// <summary>seccomp(2) and PR_SET_SECCOMP, of a member or of its child: the kernel refuses it because of the member's own filter. Here
-    /// it is only said.</summary>
-    public void OwnFilter(bool strict) => notices.Once(NoticeKind.OwnFilter, strict
-        ? "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible."
-        : "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. So a member can neither host a family nor supervise system calls.");
+    /// <summary>seccomp(2) and PR_SET_SECCOMP, of a member or of its child. What cannot be, the kernel refuses because of the member's own filter;
+    /// here it is only said.</summary>
+    public void Own(OwnFilter filter)
+    {
+        if (filter != OwnFilter.Possible)
+        {
+            notices.Once(NoticeKind.OwnFilter, filter == OwnFilter.Strict
+                ? "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible."
+                : "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. So a member can neither host a family nor supervise system calls.");
+        }
+    }
 
     private nint? SetDumpable(ulong dumpable)
     {

@@ -25,9 +25,6 @@ namespace Rpal.Hosting.Broker;
 /// </remarks>
 internal sealed unsafe class SyscallBroker
 {
-    /// <summary>SECCOMP_MODE_STRICT, of PR_SET_SECCOMP.</summary>
-    private const uint SeccompModeStrict = 1;
-
     private readonly int _listener, _pid;
     private readonly MappingCalls _mappings;
     private readonly OwnExecutable _executable;
@@ -174,9 +171,14 @@ internal sealed unsafe class SyscallBroker
         {
             int tid = (int)notif.Pid;
             bool isMember = tid == _pid || Sys.Access($"/proc/{_pid}/task/{tid}") >= 0;
-            if (IsOwnFilter(notif.Data.Number, a))
+            if (OwnFilter.Of(notif.Data.Number, a) is { } filter)
             {
-                _settings.OwnFilter(strict: notif.Data.Number == SyscallNumber.Prctl || (uint)a[0] == SeccompOp.SetModeStrict);
+                if (filter == OwnFilter.Possible && isMember)
+                {
+                    Volatile.Write(ref _member->OwnFilter, 1);   // from here on its kernel threads make no other member's calls
+                }
+
+                _settings.Own(filter);
                 return Continue(ref response);
             }
 
@@ -249,9 +251,6 @@ internal sealed unsafe class SyscallBroker
             }
         }
     }
-
-    /// <summary>A filter that a member cannot have; of its forked child too, which has inherited the member's.</summary>
-    private static bool IsOwnFilter(long number, ulong* a) => number == SyscallNumber.Seccomp || (number == SyscallNumber.Prctl && (int)a[0] == PrctlOp.SetSeccomp && (uint)a[1] == SeccompModeStrict);
 
     private static nint Continue(ref SeccompNotifResponse response)
     {

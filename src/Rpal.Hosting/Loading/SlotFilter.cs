@@ -15,9 +15,8 @@ namespace Rpal.Hosting.Loading;
 /// </code>
 /// What is not named here the kernel finds to be allowed without running the filter (its per-number cache, since 5.11).
 /// docs/address-space.md
-/// has every system call of the kernel, and a test compares it with this table. mprotect and madvise are not here: they are made in place
-/// by
-/// threads that execute another member's code, whose slot is not the filter's.
+/// has every system call of the kernel, and a test compares it with this table. madvise is not here: it is made in place by threads
+/// that execute another member's code, whose slot is not the filter's.
 /// </remarks>
 internal static class SlotFilter
 {
@@ -112,8 +111,7 @@ internal static class SlotFilter
         JumpToHost(s_limits);
         f.Label(OwnFilter).Load(OffsetFirstArgument);
         f.Jump(BpfCode.JumpIfEqual, SeccompOp.SetModeStrict, IfFromSlot);
-        f.Load(OffsetSecondArgument);
-        f.Jump(BpfCode.JumpIfAnyBit, SeccompFlags.NewListener, IfFromSlot, Allow);
+        f.Jump(BpfCode.JumpIfEqual, SeccompOp.SetModeFilter, IfFromSlot, Allow);
         f.Label(Mmap).Load(OffsetMmapFlags);
         f.Jump(BpfCode.JumpIfAnyBit, MapFlags.Fixed | MapFlags.FixedNoreplace, no: IfFromSlot);
         f.Label(AtAddress).Load(OffsetAddressHigh);

@@ -21,7 +21,8 @@ internal enum MemberState : uint
 ///   0 magic u64   8 abi u32   12 index i32   16 pid i32   20 state u32   24 attached u32   28 agent ready u32 (futex)
 ///  32 agent word u32 (futex)   40 agent steps u64   48 agent step count i64 (what is left when one failed)
 ///  56 generation u64 (the how-manieth start of the family this is; set before the state says Running, never the same twice)
-///  64 library u32 (1: a copy of the library in the process has attached it)   72 agent mask u64 (signals that the agent does not take)
+///  64 library u32 (1: a copy of the library in the process has attached it)   68 own filter u32 (1: a thread of it has a system call filter of its own)
+///  72 agent mask u64 (signals that the agent does not take)
 /// 128 actions u64[65]: per signal the address of the action that the program asked for, or 0 while it is not ours
 /// 1024 action records, 16 per signal, 32 bytes each: handler, flags, restorer, mask
 /// 40960 the agent's steps, 64 bytes each; 49152 and 53248 actions that they read and write. Here and not in the host's own
@@ -32,7 +33,7 @@ internal unsafe struct MemberBlock
 {
     public const int SizeBytes = 0x1_0000;
     public const int
-        IndexOffset = 12, PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48, AgentMaskOffset = 72,
+        IndexOffset = 12, PidOffset = 16, StateOffset = 20, AgentReadyOffset = 28, AgentWordOffset = 32, AgentStepsOffset = 40, AgentStepCountOffset = 48, OwnFilterOffset = 68, AgentMaskOffset = 72,
         ActionsOffset = 128, ActionRecordsOffset = 1024, AgentStepMemory = 0xA000, AgentNewActions = 0xC000, AgentOldActions = 0xD000;
 
     /// <summary>Records of each signal, used in turn; signal s has those from (s - 1) * 16 on. The one that a signal has now is
@@ -54,6 +55,7 @@ internal unsafe struct MemberBlock
     [FieldOffset(AgentStepCountOffset)] public long AgentStepCount;
     [FieldOffset(56)] public ulong Generation;
     [FieldOffset(64)] public uint Library;
+    [FieldOffset(OwnFilterOffset)] public uint OwnFilter;
     [FieldOffset(AgentMaskOffset)] public ulong AgentMask;
     [FieldOffset(ActionsOffset)] public fixed long Actions[65];
 

@@ -42,6 +42,20 @@ internal sealed partial class Emitter
         c.lea(rcx, __[L("in_place_table")]);
         c.bt(__dword_ptr[rcx], eax);
         c.jae(L("lazy_switch"));
+        c.mov(rcx, __[rbx + ThreadBlock.MemberOffset]);
+        c.cmp(__dword_ptr[rcx + MemberBlock.OwnFilterOffset], 0);     // of this kernel thread's process: it would judge another's call
+        c.jne(L("lazy_switch"));
+        c.lea(ecx, __[rax - SystemCall.ClockFirst]);
+        c.cmp(ecx, SystemCall.ClockLast - SystemCall.ClockFirst);
+        c.ja(L("no_clock"));
+        c.mov(ecx, __dword_ptr[r14 + SignalFrame.Rdi]);
+        c.cmp(ecx, SystemCall.ClockNumberLast);
+        c.ja(L("lazy_switch"));
+        c.mov(edx, SystemCall.InPlaceClocks);
+        c.bt(edx, ecx);
+        c.jae(L("lazy_switch"));
+        c.jmp(L("in_place"));
+        Here("no_clock");
         c.cmp(eax, SystemCall.Futex);
         c.jne(L("in_place"));
         c.mov(ecx, __dword_ptr[r14 + Rsi]);

@@ -24,24 +24,36 @@ internal static class SystemCall
     /// <summary>si_code of a SIGSYS that Syscall User Dispatch raised.</summary>
     public const int SysUserDispatch = 2;
 
-    /// <summary>System calls that concern the shared address space or nobody in particular: run where they are.
-    /// futex by operation, see <see cref="InPlaceFutexOperations"/>.</summary>
+    /// <summary>
+    /// System calls that a foreign context makes where it is, on another process's kernel thread. So each concerns the shared address space or
+    /// nobody, and the kernel asks the calling process for nothing: no limit (mprotect: RLIMIT_DATA), no personality (mprotect), no clock of its
+    /// own, no number, no capability. What the kernel asks of every call, the filter, is looked at: <see cref="Blocks.MemberBlock.OwnFilter"/>.
+    /// futex by operation, see <see cref="InPlaceFutexOperations"/>; clocks by number, see <see cref="InPlaceClocks"/>.
+    /// </summary>
     public static readonly int[] InPlace =
     [
-        10,  // mprotect
         24,  // sched_yield
         28,  // madvise
         35,  // nanosleep
         96,  // gettimeofday
         201, // time
         202, // futex
-        228, // clock_gettime
+        ClockFirst, // clock_gettime
         229, // clock_getres
-        230, // clock_nanosleep
+        ClockLast, // clock_nanosleep
         309, // getcpu
         318, // getrandom
         324, // membarrier
     ];
+
+    /// <summary>The calls that name a clock first.</summary>
+    public const int ClockFirst = 228, ClockLast = 230;
+
+    /// <summary>REALTIME, MONOTONIC, MONOTONIC_RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOTTIME, TAI. Not those that count a process's or a thread's
+    /// time, are found through a descriptor, or need a capability.</summary>
+    public const int InPlaceClocks = 1 << 0 | 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << ClockNumberLast;
+
+    public const int ClockNumberLast = 11;
 
     /// <summary>WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not the PI operations: they see the TID.</summary>
     public const int InPlaceFutexOperations = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 10;

@@ -74,7 +74,8 @@ public sealed class SlotFilterTests
     [InlineData(SyscallNumber.ArchPrctl, 0x1002, 0, SeccompReturn.Allow)]
     [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeStrict, 0, SeccompReturn.UserNotif)]
     [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeFilter, SeccompFlags.NewListener | SeccompFlags.Log, SeccompReturn.UserNotif)]
-    [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeFilter, SeccompFlags.Log, SeccompReturn.Allow)]
+    [InlineData(SyscallNumber.Seccomp, SeccompOp.SetModeFilter, SeccompFlags.Log, SeccompReturn.UserNotif)]
+    [InlineData(SyscallNumber.Seccomp, 2, 0, SeccompReturn.Allow)]
     public void Options_that_concern_the_family_are_the_hosts_for_code_in_a_slot(long number, long first, long second, uint expected)
     {
         Assert.Equal(expected, Run(number, s_base + Code, first, second));

@@ -13,7 +13,7 @@ internal enum Deed
     Offer, OfferCutFile, OfferFlickering, ConnectBack, CopyBack, FaultBack, CopyBackAtHome,
     StateRegister, StateEnable, StateDisable, StateClose, StateFlicker,
     SleepAtHome, ReceivedTicks, KernelPid,
-    SeeTraces, LeaveTraces, LeaveTracesAndThrow, LeaveTracesAtHome, ForgetTheCaller, TakeGs, PrepareGs, WriteGs, SetIds, Exec, ExecOnAThread, FailExec, AnswerThroughGate, HoldAtHome, Held, LetGo,
+    SeeTraces, LeaveTraces, LeaveTracesAndThrow, LeaveTracesAtHome, ForgetTheCaller, TakeGs, PrepareGs, WriteGs, ProcessTime, Protect, IsExecutable, SetIds, Exec, ExecOnAThread, FailExec, AnswerThroughGate, HoldAtHome, Held, LetGo,
 }
 
 /// <summary>What a callee does when it is told to.</summary>
@@ -98,6 +98,9 @@ internal static class Deeds
             case Deed.TakeGs: return Isolation.TakeGs();
             case Deed.PrepareGs: return GsDeeds.Prepare();
             case Deed.WriteGs: return GsDeeds.Write((GsLoss)n);
+            case Deed.ProcessTime: return Judged.ProcessTime();
+            case Deed.Protect: return Judged.Protect();
+            case Deed.IsExecutable: return Judged.IsExecutable();
             case Deed.ForgetTheCaller: return Isolation.ForgetTheCaller();
             case Deed.AnswerThroughGate: Proxies.AnswerThroughGate(n, ref answer); return answer;
             case Deed.HoldAtHome: return Proxies.HoldAtHome();
