@@ -40,6 +40,12 @@ public sealed class RefusalTests : IDisposable
     public Task A_script_without_an_interpreter_is_refused() => RefusedAsync(126, "script without an interpreter", _folder.File("script", "#!\n"));
 
     [Fact]
+    public Task A_script_with_the_line_ends_of_another_system_is_refused() => RefusedAsync(126, "carriage return", _folder.File("script", "#!/bin/sh\r\n"));
+
+    [Fact]
+    public Task A_script_line_ends_at_a_NUL() => RefusedAsync(126, "/no/such/interpreter does not exist", _folder.File("script", "#!/no/such/interpreter\0 x\n"));
+
+    [Fact]
     public Task A_script_whose_interpreter_is_not_executable_is_refused() =>
         RefusedAsync(126, "not executable", _folder.File("script", $"#!{_folder.File("plain", "text", executable: false)}\n"));
 

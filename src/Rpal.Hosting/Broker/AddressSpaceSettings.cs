@@ -23,10 +23,10 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
         PrctlOp.SetDumpable => SetDumpable(a[1]),
         PrctlOp.GetThpDisable => (a[1] | a[2] | a[3] | a[4]) != 0 ? null : defaults.AvoidsHugePages ? 1 : 0,
         PrctlOp.SetThpDisable => (a[2] | a[3] | a[4]) != 0 ? -(int)Errno.EINVAL : defaults.AvoidHugePages(a[1] != 0),
-        PrctlOp.SetMm => Refuse(Errno.EPERM, "PR_SET_MM", "the kernel's notes on a program (its title among them) exist once"),
-        PrctlOp.SetMdwe => Refuse(Errno.EINVAL, "PR_SET_MDWE", "it would deny executable memory to all members, for ever"),
-        PrctlOp.SetMemoryMerge => Refuse(Errno.EINVAL, "PR_SET_MEMORY_MERGE", "it would have all members' memory merged; use madvise(MADV_MERGEABLE)"),
-        PrctlOp.FutexHash => a[1] != FutexHashSetSlots ? null : Refuse(Errno.EINVAL, "PR_FUTEX_HASH", "all members' locks use it"),
+        PrctlOp.SetMm => Refuse(NoticeKind.ProgramNotes, Errno.EPERM, "PR_SET_MM", "the kernel's notes on a program (its title among them) exist once"),
+        PrctlOp.SetMdwe => Refuse(NoticeKind.DenyWriteExecute, Errno.EINVAL, "PR_SET_MDWE", "it would deny executable memory to all members, for ever"),
+        PrctlOp.SetMemoryMerge => Refuse(NoticeKind.MemoryMerge, Errno.EINVAL, "PR_SET_MEMORY_MERGE", "it would have all members' memory merged; use madvise(MADV_MERGEABLE)"),
+        PrctlOp.FutexHash => a[1] != FutexHashSetSlots ? null : Refuse(NoticeKind.FutexHash, Errno.EINVAL, "PR_FUTEX_HASH", "all members' locks use it"),
         _ => null,
     };
 
@@ -61,8 +61,8 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
         ulong soft;
         if (limit != 0 && NamedProcess.IsOwn(tid, pid) && Sys.ProcessVmReadv(_hostPid, (nint)limit, &soft, sizeof(ulong)) == sizeof(ulong) && soft < Sys.NoLimit)
         {
-            string name = resource == (int)Resource.AddressSpace ? "RLIMIT_AS" : "RLIMIT_DATA";
-            notices.Once(NoticeKind.ResourceLimit, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: "
+            (NoticeKind kind, string name) = resource == (int)Resource.AddressSpace ? (NoticeKind.AddressSpaceLimit, "RLIMIT_AS") : (NoticeKind.DataLimit, "RLIMIT_DATA");
+            notices.Once(kind, $"{name} of {soft >> 20} MiB is compared with the memory of the whole family: "
                 + "its mappings at fixed addresses may fail (ENOMEM, libraries that it loads), and others are not limited. It holds for programs that it starts. Limit a member by a control group.");
         }
 
@@ -87,11 +87,15 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
     /// here it is only said.</summary>
     public void Own(OwnFilter filter)
     {
-        if (filter != OwnFilter.Possible)
+        switch (filter)
         {
-            notices.Once(NoticeKind.OwnFilter, filter == OwnFilter.Strict
-                ? "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible."
-                : "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. So a member can neither host a family nor supervise system calls.");
+            case OwnFilter.Strict:
+                notices.Once(NoticeKind.StrictMode, "seccomp's strict mode fails (EINVAL): a member has the family's filter already. Filters of its own are possible.");
+                break;
+            case OwnFilter.Listener:
+                notices.Once(NoticeKind.FilterListener, "a seccomp filter with a listener fails (EBUSY): a process can have one, and a member has the family's. "
+                    + "So a member can neither host a family nor supervise system calls.");
+                break;
         }
     }
 
@@ -111,9 +115,9 @@ internal sealed unsafe class AddressSpaceSettings(MappingDefaults defaults, Noti
         return 0;
     }
 
-    private nint Refuse(Errno error, string option, string why)
+    private nint Refuse(NoticeKind kind, Errno error, string option, string why)
     {
-        notices.Once(NoticeKind.AddressSpaceSetting, $"prctl({option}) is refused ({error}): {why}.");
+        notices.Once(kind, $"prctl({option}) is refused ({error}): {why}.");
         return -(int)error;
     }
 }

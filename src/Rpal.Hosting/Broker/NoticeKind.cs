@@ -33,11 +33,23 @@ internal enum NoticeKind
     /// <summary>mlockall(2) over the limit.</summary>
     LockLimit,
 
-    /// <summary>A seccomp mode or listener that a member cannot have.</summary>
-    OwnFilter,
+    /// <summary>seccomp's strict mode.</summary>
+    StrictMode,
 
-    /// <summary>A setting of the whole address space that is refused.</summary>
-    AddressSpaceSetting,
+    /// <summary>A seccomp filter with a listener.</summary>
+    FilterListener,
+
+    /// <summary>PR_SET_MM.</summary>
+    ProgramNotes,
+
+    /// <summary>PR_SET_MDWE.</summary>
+    DenyWriteExecute,
+
+    /// <summary>PR_SET_MEMORY_MERGE.</summary>
+    MemoryMerge,
+
+    /// <summary>PR_FUTEX_HASH.</summary>
+    FutexHash,
 
     /// <summary>Shadow stacks.</summary>
     ShadowStack,
@@ -45,8 +57,11 @@ internal enum NoticeKind
     /// <summary>modify_ldt(2).</summary>
     LocalDescriptors,
 
-    /// <summary>RLIMIT_AS, RLIMIT_DATA.</summary>
-    ResourceLimit,
+    /// <summary>RLIMIT_AS.</summary>
+    AddressSpaceLimit,
+
+    /// <summary>RLIMIT_DATA.</summary>
+    DataLimit,
 
     /// <summary>migrate_pages(2).</summary>
     MigratesAll,

@@ -173,6 +173,7 @@ internal sealed unsafe class KeeperLink : IDisposable
     /// <summary>Tries until one runs or the row is over.</summary>
     private void StartAnother(ref int row, string how)
     {
+        string? ended = $"The keeper has ended ({how}). Another is started; until then members would outlive this process if it is killed.";
         while (_process is null)
         {
             lock (_lock)
@@ -189,7 +190,8 @@ internal sealed unsafe class KeeperLink : IDisposable
                 return;
             }
 
-            Tell("rpal", row == 1 ? $"The keeper has ended ({how}). Another is started; until then members would outlive this process if it is killed." : null);
+            Tell("rpal", ended);
+            ended = null;                                        // what fails from here on is another's start
             List<(string Member, string? Notice)> notices = [];
             lock (_lock)
             {

@@ -27,7 +27,12 @@ internal sealed record ProgramFile(ExecutableFile File, IReadOnlyList<string> Ar
                     return new ProgramFile(file, argv);
                 }
 
-                string[] words = line.Split([' ', '\t'], 2, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+                if (line.EndsWith('\r'))
+                {
+                    throw new MemberStartException(126, $"{file.Path}: its first line ends in a carriage return, which is part of the interpreter's name or argument. Save the script with Unix line ends.");
+                }
+
+                string[] words = line.Split([' ', '\t'], 2, StringSplitOptions.RemoveEmptyEntries);
                 if (words.Length == 0)
                 {
                     throw new MemberStartException(126, $"{file.Path}: script without an interpreter: its first line is '#!' alone. Name one, as in '#!/bin/sh'.");
@@ -100,6 +105,7 @@ internal sealed record ProgramFile(ExecutableFile File, IReadOnlyList<string> Ar
         throw refusal ?? new MemberStartException(127, $"{command}: command not found on PATH.");
     }
 
+    /// <summary>What the kernel takes for the line: up to its end or a NUL, without blanks around it. A carriage return is part of it.</summary>
     private static string? ScriptLine(ExecutableFile file)
     {
         Span<byte> start = stackalloc byte[ScriptLineBytes];
@@ -109,7 +115,7 @@ internal sealed record ProgramFile(ExecutableFile File, IReadOnlyList<string> Ar
             return null;
         }
 
-        int end = start.IndexOf((byte)'\n');
-        return System.Text.Encoding.UTF8.GetString(start[2..(end < 0 ? start.Length : end)]).Trim();
+        int end = start.IndexOfAny((byte)'\n', (byte)0);
+        return System.Text.Encoding.UTF8.GetString(start[2..(end < 0 ? start.Length : end)]).Trim(' ', '\t');
     }
 }

@@ -25,7 +25,7 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
         }
         catch (Exception e) when (e is not MemberStartException)
         {
-            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {e.OneLine()}{(e is OutOfMemoryException ? TaskLimits.Describe() : "")}");
+            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {(e is OutOfMemoryException ? $"no memory, or no thread, is to be had.{TaskLimits.Describe()}" : e.OneLine())}");
         }
     }
 
