@@ -15,7 +15,7 @@ internal sealed unsafe class Family
     private static readonly Lock s_lock = new();
     private static Family? s_family;
     private ulong _generations;
-    private readonly bool[] _prepared = new bool[FamilyLayout.MemberCapacity];
+    private readonly MemberRecord[] _records = new MemberRecord[FamilyLayout.MemberCapacity];
 
     /// <summary>The longest that a side spins before it sleeps, in microseconds: about what waking a sleeping CPU costs (20 to 50 us measured).</summary>
     public const int SpinLimitUs = 50;
@@ -93,7 +93,7 @@ internal sealed unsafe class Family
     private void MapRegions()
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
-        MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.None);
+        MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.Read);     // zeros: a stray look finds no member, and no fault
         MapFixed(FamilyLayout.AccountBase, FamilyLayout.MemberAccountBytes * FamilyLayout.MemberCapacity, Prot.Read | Prot.Write);
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)
@@ -143,9 +143,9 @@ internal sealed unsafe class Family
         MemberBlock* m = MemberBlock.At(index);
         m->AbiVersion = FamilyLayout.AbiVersion;
         m->Index = index;
-        Volatile.Write(ref m->Generation, Interlocked.Increment(ref _generations));
-        m->Magic = FamilyLayout.Magic;
-        Volatile.Write(ref _prepared[index], true);
+        Volatile.Write(ref _records[index].Generation, Interlocked.Increment(ref _generations));
+        Volatile.Write(ref m->Generation, _records[index].Generation);
+        Volatile.Write(ref m->Magic, FamilyLayout.Magic);        // last: see BlockAddress
         return m;
     }
 
@@ -154,14 +154,47 @@ internal sealed unsafe class Family
     {
         for (int m = 0; m < FamilyLayout.MemberCapacity; m++)
         {
-            if (Volatile.Read(ref _prepared[m]) && MemberStateOf(m) != MemberState.Free)
+            if (StateOf(m) != MemberState.Free)
             {
                 yield return m;
             }
         }
     }
 
-    private static unsafe MemberState MemberStateOf(int member) => (MemberState)Volatile.Read(ref *(uint*)&MemberBlock.At(member)->State);
+    /// <summary>What the host made it. The block says the same to the machine code, but members can write there.</summary>
+    public MemberState StateOf(int member) => (MemberState)Volatile.Read(ref _records[member].State);
+
+    /// <summary>The process that was started in a slot last.</summary>
+    public int PidOf(int member) => Volatile.Read(ref _records[member].Pid);
+
+    /// <summary>See <see cref="MemberBlock.Generation"/>; 0: its slot was given back.</summary>
+    public ulong GenerationOf(int member) => Volatile.Read(ref _records[member].Generation);
+
+    public void Adopt(int member, int pid)
+    {
+        Volatile.Write(ref _records[member].Pid, pid);
+        MemberBlock.At(member)->Pid = pid;
+    }
+
+    public void SetState(int member, MemberState state)
+    {
+        Volatile.Write(ref _records[member].State, (uint)state);
+        Volatile.Write(ref *(uint*)&MemberBlock.At(member)->State, (uint)state);
+    }
+
+    /// <summary>Its area has become zeros.</summary>
+    public void Emptied(int member)
+    {
+        Volatile.Write(ref _records[member].State, (uint)MemberState.Free);
+        Volatile.Write(ref _records[member].Generation, 0);
+    }
+
+    private struct MemberRecord
+    {
+        public uint State;
+        public int Pid;
+        public ulong Generation;
+    }
 
     private static void MapFixed(long address, long length, int prot)
     {

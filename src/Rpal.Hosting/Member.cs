@@ -62,7 +62,7 @@ internal sealed unsafe class Member
         _pidfd = pidfd;
         Broker = broker;
         _block = MemberBlock.At(index);
-        Generation = _block->Generation;
+        Generation = family.GenerationOf(index);
         _opening = new OpeningBalance(index);
         _receivedAtStart = TimeAccount.ReceivedBy(index);
         _execs = ExecWatch.Of(pid, () => Volatile.Read(ref _announced) || _exit.Task.IsCompleted);
@@ -140,13 +140,13 @@ internal sealed unsafe class Member
         try
         {
             MemberBlock* block = MemberBlock.At(index);
-            block->Pid = task.Pid;
+            family.Adopt(index, task.Pid);
             var broker = new SyscallBroker(task.Listener, task.Pid, task.Pidfd, space, executable, block, family, notice)
             {
                 LastReceived = family.LastReceived is null ? null : family.LastReceived + index,
             };
             var member = new Member(family, definition, index, task.Pid, task.Pidfd, broker, notice);
-            Volatile.Write(ref *(uint*)&block->State, (uint)MemberState.Running);
+            family.SetState(index, MemberState.Running);
             return member;
         }
         catch
@@ -375,6 +375,7 @@ internal sealed unsafe class Member
     private DeathReport? Announce(bool hasLeft)
     {
         DeathReport report;
+        var borrowed = new BorrowedReceivers(_family);
         List<LostReceiver> lostReceivers;
         lock (_announcing)
         {
@@ -383,15 +384,20 @@ internal sealed unsafe class Member
                 return null;
             }
 
-            report = new DeathReport(_family, _block);
+            report = new DeathReport(_family, Index);
             report.Announce();
-            lostReceivers = new BorrowedReceivers(_family).GiveBack(Index);
+            lostReceivers = borrowed.GiveBack(Index);
             _announced = true;
         }
 
         foreach (LostReceiver lost in lostReceivers)
         {
             _family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe(Definition.Name, hasLeft));
+        }
+
+        if ((report.Strange ?? borrowed.Strange) is { } strange)
+        {
+            _notice($"its blocks in the family's region were written over ({strange}). The host does not follow them; the others go on.");
         }
 
         return report;

@@ -79,8 +79,8 @@ internal static unsafe class TimeAccount
             long calls = 0, lazy = 0, inPlace = 0;
             for (int r = 0; r < Math.Clamp(Volatile.Read(ref entry->ReceiverCount), 0, FamilyLayout.ReceiversPerService); r++)
             {
-                ReceiverBlock* receiver = (ReceiverBlock*)entry->Receivers[r];
-                if (receiver->Service == entry)                  // not its registration: 0 while the service is disabled
+                ReceiverBlock* receiver = BlockAddress.Receiver((nint)Volatile.Read(ref entry->Receivers[r]));
+                if (receiver is not null && receiver->Service == entry)                  // not its registration: 0 while the service is disabled
                 {
                     calls += (long)receiver->Calls;
                     lazy += (long)receiver->LazySwitches;

@@ -91,6 +91,22 @@ public sealed class DeathTests
             run.WaitForRestart("work", pid);
         });
 
+    /// <summary>The host reads those blocks when their process has ended. What it does not believe it says.</summary>
+    [Theory]
+    [InlineData("unmapped")]
+    [InlineData("outside")]
+    [InlineData("misaligned")]
+    [InlineData("in-the-block-of-nobody")]
+    [InlineData("in-the-receiver-of-nobody")]
+    [InlineData("in-the-code")]
+    [InlineData("in-the-directory")]
+    public void A_caller_that_dies_with_its_blocks_written_over_takes_nobody_along(string what) =>
+        DiesInside(FamilyRun.Start, $"written {what}", "ComputeForever", static run =>
+        {
+            run.WaitForExit("dying");
+            run.WaitForLine("dying", "its blocks in the family's region were written over");
+        });
+
     [Theory]
     [InlineData("ComputeAnnounced")]
     [InlineData("SleepAnnounced")]
@@ -136,7 +152,8 @@ public sealed class DeathTests
             ]);
             run.WaitForLine("dying", "inside");
             end(run);
-            File.WriteAllText(flag, "");
+            File.WriteAllText($"{flag}.new", run.Lines("dying").First(l => l.StartsWith("inside", StringComparison.Ordinal)).Split(' ')[^1]);
+            File.Move($"{flag}.new", flag);
             run.WaitForEnd("other");
             run.Expect(run.ExitOf("other") == new Exit(0, 0), "the other caller's end");
             run.Expect(run.ExitOf("work") == new Exit(0, 0), "the callee's end");

@@ -91,7 +91,12 @@ internal sealed unsafe class SignalActions
             return -(int)Errno.EFAULT;
         }
 
-        KernelSigaction* before = (KernelSigaction*)_member->Actions[signal];
+        KernelSigaction* before = RecordAt(signal, Volatile.Read(ref _member->Actions[signal]));
+        if (before is null)
+        {
+            return -(int)Errno.EFAULT;                           // written over
+        }
+
         if (old != 0 && Sys.ProcessVmWritev(_hostPid, old, before, KernelSigaction.SizeBytes) != KernelSigaction.SizeBytes)
         {
             return -(int)Errno.EFAULT;
@@ -142,11 +147,22 @@ internal sealed unsafe class SignalActions
         || action.Handler is not (SignalHandler.Default or SignalHandler.Ignore)
         || (action.Handler == SignalHandler.Default && (SystemCall.EndsProcess >> (signal - 1) & 1) != 0);
 
+    /// <summary>One of the signal's records; null: the address is none.</summary>
+    private KernelSigaction* RecordAt(int signal, long address)
+    {
+        long offset = address - (long)Record(signal, 0);
+        bool isRecord = offset >= 0 && offset < MemberBlock.ActionRecordsPerSignal * KernelSigaction.SizeBytes && offset % KernelSigaction.SizeBytes == 0;
+        return isRecord ? (KernelSigaction*)address : null;
+    }
+
+    private KernelSigaction* Record(int signal, int turn) =>
+        (KernelSigaction*)((byte*)_member + MemberBlock.ActionRecordsOffset) + (signal - 1) * MemberBlock.ActionRecordsPerSignal + turn;
+
     private KernelSigaction* Publish(int signal, KernelSigaction action)
     {
         int turn = _nextRecord[signal];
         _nextRecord[signal] = (turn + 1) % MemberBlock.ActionRecordsPerSignal;
-        KernelSigaction* record = (KernelSigaction*)((byte*)_member + MemberBlock.ActionRecordsOffset) + (signal - 1) * MemberBlock.ActionRecordsPerSignal + turn;
+        KernelSigaction* record = Record(signal, turn);
         *record = action;
         Volatile.Write(ref _member->Actions[signal], (long)record);
         return record;
@@ -156,7 +172,7 @@ internal sealed unsafe class SignalActions
     /// on the interrupted stack. SIGSYS never gets it: a system call in place goes on below its frame. All signals are blocked until the trampoline knows whose context it is in.</summary>
     private KernelSigaction Trampoline(int signal, KernelSigaction* asked) => new()
     {
-        Handler = (nint)FamilyHeader.At->Trampolines[_member->Index],
+        Handler = (nint)FamilyHeader.At->Trampolines[BlockAddress.MemberOf(_member)],
         Flags = (asked->Flags & ~(SignalActionFlags.ResetHandler | (signal == Signal.SIGSYS ? SignalActionFlags.OnStack : 0))) | SignalActionFlags.SigInfo | SignalActionFlags.Restorer,     // a lazy switch delivers twice
         Restorer = FamilyHeader.At->Address(Routine.Restorer),
         Mask = ulong.MaxValue,

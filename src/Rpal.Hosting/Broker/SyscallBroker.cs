@@ -9,8 +9,7 @@ namespace Rpal.Hosting.Broker;
 /// <summary>
 /// Answers the system calls of one member that only the host can get right in a shared address space: placement of its
 /// mappings, what concerns the whole address space, its own name for /proc/self/exe, its signal actions, and the calls to the host. Here is
-/// who asks and whose answer it gets; the
-/// answers are <see cref="MappingCalls"/>', <see cref="AddressSpaceSettings"/>', <see cref="Credentials"/>', <see cref="OwnExecutable"/>'s
+/// who asks and whose answer it gets; the answers are <see cref="MappingCalls"/>', <see cref="AddressSpaceSettings"/>', <see cref="Credentials"/>', <see cref="OwnExecutable"/>'s
 /// and <see cref="SignalActions"/>'. One thread per member.
 /// </summary>
 /// <remarks>
@@ -25,7 +24,7 @@ namespace Rpal.Hosting.Broker;
 /// </remarks>
 internal sealed unsafe class SyscallBroker
 {
-    private readonly int _listener, _pid;
+    private readonly int _listener, _pid, _index;
     private readonly MappingCalls _mappings;
     private readonly OwnExecutable _executable;
     private readonly SignalActions _actions;
@@ -49,6 +48,7 @@ internal sealed unsafe class SyscallBroker
         _credentials = new Credentials(_notices);
         _executable = new OwnExecutable(pid, executable);
         _member = member;
+        _index = BlockAddress.MemberOf(member);
         _family = family;
         _tell = tell;
         _actions = new SignalActions(member);
@@ -204,7 +204,7 @@ internal sealed unsafe class SyscallBroker
                 case SyscallNumber.Munlockall:
                     return _defaults.UnlockAll();
                 case SyscallNumber.IoSetup:
-                    return _family.Aio.Create(_member->Index, (uint)a[0], (nint)a[1]);
+                    return _family.Aio.Create(_index, (uint)a[0], (nint)a[1]);
                 case SyscallNumber.IoDestroy:
                     _family.Aio.Leaving((nint)a[0]);
                     return Continue(ref response);
@@ -261,13 +261,13 @@ internal sealed unsafe class SyscallBroker
     /// <summary>The process is about to end: what its threads execute for others is brought home first.</summary>
     private nint StandBy()
     {
-        _ = _member->Attached != 0 && ExitWatch.Begin(_family, _member->Index, _pid);
+        _ = _member->Attached != 0 && ExitWatch.Begin(_family, _index, _pid);
         return 0;
     }
 
     private nint Attach()
     {
-        ExitWatch.StandBy(_family, _member->Index, _pid);
+        ExitWatch.StandBy(_family, _index, _pid);
         return _actions.Attach();
     }
 
@@ -275,8 +275,8 @@ internal sealed unsafe class SyscallBroker
     {
         HostCall.Attach => Attach(),
         HostCall.Dying => StandBy(),
-        HostCall.RegisterService => _family.Directory.Register(_member->Index, (nint)a[1]),
-        HostCall.SetServiceState => _family.Directory.SetState(_member->Index, (int)a[1], (ServiceState)a[2]),
+        HostCall.RegisterService => _family.Directory.Register(_index, (nint)a[1]),
+        HostCall.SetServiceState => _family.Directory.SetState(_index, (int)a[1], (ServiceState)a[2]),
         _ => -(int)Errno.EINVAL,
     };
 }

@@ -52,14 +52,12 @@ internal static unsafe class ServiceReport
         int count = Math.Clamp(e->ReceiverCount, 0, FamilyLayout.ReceiversPerService);
         for (int i = 0; i < count; i++)
         {
-            long address = Volatile.Read(ref e->Receivers[i]), first = (long)MemberBlock.Receiver(slot, 0);
-            long offset = address - first;
-            if (offset < 0 || offset >= (long)FamilyLayout.ReceiverCapacity * ReceiverBlock.SizeBytes || offset % ReceiverBlock.SizeBytes != 0)
+            ReceiverBlock* r = BlockAddress.Receiver((nint)Volatile.Read(ref e->Receivers[i]));
+            if (r is null || BlockAddress.MemberOf(r) != slot)
             {
                 continue;
             }
 
-            ReceiverBlock* r = (ReceiverBlock*)address;
             counts[Math.Min((byte)Volatile.Read(ref r->StateWord), (byte)ReceiverState.Dead)]++;
             calls += r->Calls;
             lazy += r->LazySwitches;

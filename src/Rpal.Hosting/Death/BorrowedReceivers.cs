@@ -44,6 +44,9 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
     private readonly IReadOnlyDictionary<string, long> _labels = family.Code.Labels;
 
+    /// <summary>The first address in the member's blocks that was expected to be a block's and is none, or not the thread's; null: all were.</summary>
+    public string? Strange { get; private set; }
+
     /// <summary>Of a thread that stands in its exit stop: what it executes goes on at home.</summary>
     public void Rescue(ThreadBlock* thread, SavedContext context)
     {
@@ -74,31 +77,37 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 }
             }
 
-            SettleAll(member);
+            lost.AddRange(SettleAll(member));
             return lost;
         }
     }
 
     /// <summary>Again, until the slot is given back: what others carried for the dead member when it ended.</summary>
-    public void SettleLeft(int member)
+    /// <returns>As <see cref="GiveBack(int)"/>.</returns>
+    public List<LostReceiver> SettleLeft(int member)
     {
         lock (s_lock)
         {
-            SettleAll(member);
+            return SettleAll(member);
         }
     }
 
-    private void SettleAll(int member)
+    private List<LostReceiver> SettleAll(int member)
     {
+        List<LostReceiver> lost = [];
         foreach (int m in family.Members())
         {
             for (int i = 0; m != member && i < FamilyLayout.ReceiverCapacity; i++)
             {
-                Settle(MemberBlock.Receiver(m, i), member);
+                if (Settle(MemberBlock.Receiver(m, i), member) is { } one)
+                {
+                    lost.Add(one);
+                }
             }
         }
 
         WakeAllWaiters();
+        return lost;
     }
 
     /// <summary>Ends the chain of contexts on a kernel thread, from the innermost outwards.</summary>
@@ -106,18 +115,21 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// <param name="registers">Its registers, when they are known.</param>
     private LostReceiver? Unwind(ThreadBlock* thread, SavedContext? registers)
     {
-        ReceiverBlock* r = thread->Current;
+        ReceiverBlock* r = Executed(&thread->Current, thread, out ThreadBlock* sender);
         if (r is null)
         {
             return null;
         }
 
-        ThreadBlock* sender = SenderOf(r, thread);
         SavedContext? below = Innermost(r, sender, registers, out LostReceiver? lost);
-        for (int depth = 0; sender is not null && sender->OwnReceiver is not null && depth < DepthLimit; depth++)
+        for (int depth = 0; sender is not null && depth < DepthLimit; depth++)
         {
-            r = sender->OwnReceiver;
-            sender = SenderOf(r, thread);
+            r = Executed(&sender->OwnReceiver, thread, out sender);
+            if (r is null)
+            {
+                break;
+            }
+
             below!.WriteFrame(r);
             GoHome(r, sender);
             below = Waiting(sender, below);
@@ -125,6 +137,21 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
         thread->Current = null;
         return lost;
+    }
+
+    /// <summary>The receiver that a word of a thread names, if that thread executes it: it is Foreign, claimed by its sender.</summary>
+    /// <param name="word">Where the thread's, or a sender's, block says which.</param>
+    /// <param name="thread">The thread.</param>
+    /// <param name="sender">Who called the receiver, or null when that ended with the thread.</param>
+    private ReceiverBlock* Executed(ReceiverBlock** word, ThreadBlock* thread, out ThreadBlock* sender)
+    {
+        nint address = Volatile.Read(ref *(nint*)word);
+        ReceiverBlock* r = BlockAddress.Receiver(address);
+        ThreadBlock* claimer = r is null ? null : BlockAddress.Thread(&r->Sender);
+        bool executes = claimer is not null && Volatile.Read(ref r->StateWord) == BlockAddress.ClaimWordOf(claimer);
+        Strange ??= executes || address == 0 ? null : $"0x{address:x} as receiver that a thread executes";
+        sender = executes && claimer != thread ? claimer : null;
+        return executes ? r : null;
     }
 
     /// <returns>The context that called it: null when it ended with the thread.</returns>
@@ -147,9 +174,10 @@ internal sealed unsafe class BorrowedReceivers(Family family)
                 : SavedContext.At(_labels["exit_return"], sender->Rsp, 0, context);
         }
 
-        if (WaitsForInner(r))
+        ThreadBlock* home = BlockAddress.Thread(&r->Home);
+        if (home is not null && WaitsForInner(home))
         {
-            context = Waiting(r->Home, context);
+            context = Waiting(home, context);
         }
 
         if (context is null)
@@ -158,9 +186,9 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             return Refused(sender);
         }
 
-        if (context.Rip == _labels["exit_end"] || context.Rip == _labels["entry_retry"])
+        if (home is not null && (context.Rip == _labels["exit_end"] || context.Rip == _labels["entry_retry"]))
         {
-            GiveBackClaimsOf(r->Home);                           // the trampoline had taken the sender back, and not given the receiver free yet
+            GiveBackClaimsOf(home);                           // the trampoline had taken the sender back, and not given the receiver free yet
         }
 
         context.WriteFrame(r);
@@ -175,16 +203,13 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
-                if (Volatile.Read(ref r->StateWord) == sender->ClaimWord && r->Frame == 0 && r->InHandler == 0)
+                if (Volatile.Read(ref r->StateWord) == BlockAddress.ClaimWordOf(sender) && r->Frame == 0 && r->InHandler == 0)
                 {
                     GiveBack(r);
                 }
             }
         }
     }
-
-    /// <summary>Who called a receiver on this thread, or null when that ended with it.</summary>
-    private static ThreadBlock* SenderOf(ReceiverBlock* r, ThreadBlock* thread) => r->Sender == thread ? null : r->Sender;
 
     /// <summary>A context whose call will not be answered.</summary>
     private SavedContext? Refused(ThreadBlock* sender)
@@ -206,27 +231,27 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         return sender is null ? null : SavedContext.At(_labels["reply_sleep"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
     }
 
-    /// <summary>Whether a receiver's context waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
+    /// <summary>Whether a receiver's context, of the thread that is its home, waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
     /// <remarks>An answer that is just being written says nothing: the word looks the same before it comes and after it was taken. Then the context counts as lost.</remarks>
-    private bool WaitsForInner(ReceiverBlock* outer)
+    private bool WaitsForInner(ThreadBlock* home)
     {
-        bool waits = (outer->Home->Reply & 3) != 0;
+        bool waits = (home->Reply & 3) != 0;
         foreach (int m in family.Members())
         {
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* inner = MemberBlock.Receiver(m, i);
-                if (inner->Sender != outer->Home)
+                if (inner->Sender != home)
                 {
                     continue;
                 }
 
                 if (inner->State == ReceiverState.Foreign && inner->Frame != 0)
                 {
-                    GoHome(inner, outer->Home);
+                    GoHome(inner, home);
                     waits = true;
                 }
-                else if (inner->State == ReceiverState.Own && inner->Pending == outer->Home)
+                else if (inner->State == ReceiverState.Own && inner->Pending == home)
                 {
                     FinishWake(inner);
                     waits = true;
@@ -241,7 +266,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// The context that a thread in the trampoline had interrupted, as its lazy switch would have moved it; any other as it is, but for one inside a
     /// per-CPU section: that starts again, as the kernel would have had it on any way out but this one.
     /// </summary>
-    private SavedContext Interrupted(SavedContext context)
+    private SavedContext? Interrupted(SavedContext context)
     {
         foreach (PerCpuSection section in family.Code.Sections)
         {
@@ -261,15 +286,21 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         ref readonly UserRegisters now = ref context.Registers;
         bool known = handler && context.Rip >= _labels["on_signal_known"];
         long signal = known ? now.R12 : now.Rdi;
-        byte* info = (byte*)(known ? now.R13 : now.Rsi);
-        SavedContext interrupted = SavedContext.OfFrame((byte*)(known ? now.R14 : now.Rdx));
+        int code, number;
+        if (SavedContext.OfFrame((nint)(known ? now.R14 : now.Rdx)) is not { } interrupted
+            || !SavedContext.TryRead((nint)(known ? now.R13 : now.Rsi) + SignalFrame.SiCode, &code, sizeof(int))
+            || !SavedContext.TryRead((nint)(known ? now.R13 : now.Rsi) + SignalFrame.SiSyscall, &number, sizeof(int)))
+        {
+            return null;                                         // no frame lies there: registers or memory were written over
+        }
+
         if (IsIn(context, "in_place_moved", "in_place_set"))
         {
             interrupted.Rip = _labels["in_place_stub"];
         }
-        else if (interrupted.Rip != _labels["in_place_stub"] && (int)signal == Signal.SIGSYS && *(int*)(info + SignalFrame.SiCode) == SignalCode.SysUserDispatch)
+        else if (interrupted.Rip != _labels["in_place_stub"] && (int)signal == Signal.SIGSYS && code == SignalCode.SysUserDispatch)
         {
-            interrupted.RunSystemCallAgain(*(int*)(info + SignalFrame.SiSyscall));
+            interrupted.RunSystemCallAgain(number);
         }
 
         return interrupted;
@@ -278,20 +309,26 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     private bool IsIn(SavedContext context, string from, string to) => context.Rip >= _labels[from] && context.Rip < _labels[to];
 
     /// <summary>What the chains did not show: claims that were not entered yet or no longer, lazy switches just before their end, answers that nobody awaits.</summary>
-    private void Settle(ReceiverBlock* r, int member)
+    /// <returns>A receiver in whose handler the member was, as no chain had shown.</returns>
+    private LostReceiver? Settle(ReceiverBlock* r, int member)
     {
+        LostReceiver? lost = null;
         uint word = Volatile.Read(ref r->StateWord);
         ReceiverState state = (ReceiverState)(byte)word;
         nint frame = Volatile.Read(ref *(nint*)&r->Frame);
         if (ThreadBlock.ClaimerOf(word) == member && !IsCarried(MemberBlock.Thread(member, ThreadBlock.ClaimingThreadOf(word))))
         {
-            if (frame == 0)
+            if (frame != 0)
+            {
+                GoHome(r, null);
+            }
+            else if (r->InHandler == 0)
             {
                 GiveBack(r);
             }
             else
             {
-                GoHome(r, null);
+                lost = Lose(r);
             }
         }
         else if (state == ReceiverState.Own && IsOf(Volatile.Read(ref *(nint*)&r->Sender), member))
@@ -304,6 +341,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         {
             _ = Interlocked.CompareExchange(ref *(nint*)&r->Pending, 0, pending);
         }
+
+        return lost;
     }
 
     /// <summary>
@@ -312,7 +351,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// </summary>
     private static bool IsCarried(ThreadBlock* sender)
     {
-        ReceiverBlock* own = (ReceiverBlock*)Volatile.Read(ref *(nint*)&sender->OwnReceiver);
+        ReceiverBlock* own = BlockAddress.Receiver(&sender->OwnReceiver);
         return own is not null && own->State == ReceiverState.Foreign;
     }
 
@@ -331,7 +370,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     /// <summary>The end of a lazy switch: the receiver's own kernel thread goes on in the frame that is written.</summary>
     /// <param name="r">Foreign, or Own and not woken.</param>
     /// <param name="sender">Who lives and waits for the answer, or null.</param>
-    private static void GoHome(ReceiverBlock* r, ThreadBlock* sender)
+    private void GoHome(ReceiverBlock* r, ThreadBlock* sender)
     {
         if (sender is not null)
         {
@@ -341,7 +380,7 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
         // SYNC pending-gone: as in the lazy switch
         _ = Interlocked.Exchange(ref *(nint*)&r->Pending, (nint)sender);
-        if (r->Home->Member->State != MemberState.Running)
+        if (family.StateOf(BlockAddress.MemberOf(r)) != MemberState.Running)
         {
             Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
             if (sender is not null && Interlocked.Exchange(ref *(nint*)&r->Pending, 0) != 0)
@@ -375,13 +414,13 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         return sequence;
     }
 
-    private static LostReceiver Lose(ReceiverBlock* r)
+    private LostReceiver Lose(ReceiverBlock* r)
     {
         Volatile.Write(ref r->StateWord, (uint)ReceiverState.Dead);
-        ServiceEntry* service = r->Service;
-        string name = System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes));
-        MemberBlock* owner = r->Home->Member;
-        return new LostReceiver(owner->Index, owner->Generation, name);
+        ServiceEntry* service = BlockAddress.Service(Volatile.Read(ref *(nint*)&r->Service));
+        int owner = BlockAddress.MemberOf(r);
+        return new LostReceiver(owner, family.GenerationOf(owner), service is null ? "(its block names none)"
+            : System.Text.Encoding.UTF8.GetString(service->Name, Math.Clamp(service->NameLengthBytes, 0, ServiceEntry.NameCapacityBytes)));
     }
 
     private static void WakeAllWaiters()

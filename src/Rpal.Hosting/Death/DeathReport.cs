@@ -13,7 +13,7 @@ namespace Rpal.Hosting.Death;
 /// </code>
 /// SYNC pending-gone: pairs with the exchange of Pending and the look at the state in the lazy switch.
 /// </remarks>
-internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
+internal sealed unsafe class DeathReport(Family family, int index)
 {
     /// <summary>How long the member's end waits for threads that execute its contexts. One that does not take a signal that long is stopped; it is looked after until the slot is given back.</summary>
     private const int ChaseMs = 200;
@@ -21,14 +21,16 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     /// <summary>Between two looks; doubled each time, because the signals queue.</summary>
     private const long FirstLookNs = 1_000_000;
 
-    private readonly MemberBlock* _member = member;
     private bool _swept;
+
+    /// <summary>The first address in its blocks that was expected to be a block's and is none; null: all were.</summary>
+    public string? Strange { get; private set; }
 
     /// <summary>From here on nobody enters the member, and whoever waits for it is told. What is still executed elsewhere comes with <see cref="Run"/>.</summary>
     public void Announce()
     {
         RetireReady();
-        Volatile.Write(ref *(uint*)&_member->State, (uint)MemberState.Gone);
+        family.SetState(index, MemberState.Gone);
         _ = Sys.Membarrier(MembarrierCommand.PrivateExpedited, 0);
         _ = Sweep();
     }
@@ -36,7 +38,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     /// <summary>After <see cref="Announce"/>: returns when nobody is in the member any more, or is stopped there.</summary>
     public void Run()
     {
-        family.Directory.MemberGone(_member->Index);
+        family.Directory.MemberGone(index);
         long look = FirstLookNs;
         for (long begin = Environment.TickCount64; !Look() && Environment.TickCount64 - begin < ChaseMs; look *= 2)
         {
@@ -52,7 +54,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         if (!_swept && !Sweep())
         {
             _swept = true;
-            family.Directory.MemberSwept(_member->Index);
+            family.Directory.MemberSwept(index);
         }
 
         return _swept;
@@ -66,8 +68,8 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     {
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
-            Volatile.Write(ref MemberBlock.Receiver(_member->Index, i)->Registration, 0);
-            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(_member->Index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
+            Volatile.Write(ref MemberBlock.Receiver(index, i)->Registration, 0);
+            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
         }
     }
 
@@ -77,18 +79,24 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         bool foreign = false;
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
-            ReceiverBlock* r = MemberBlock.Receiver(_member->Index, i);
-            ReceiverState seen = (ReceiverState)(byte)Volatile.Read(ref r->StateWord);
+            ReceiverBlock* r = MemberBlock.Receiver(index, i);
+            uint word = Volatile.Read(ref r->StateWord);
+            ReceiverState seen = (ReceiverState)(byte)word;
             if (seen == ReceiverState.Init)
             {
                 continue;
             }
 
-            Tell(ref r->Pending, ref r->PendingSequence);
-            Tell(ref r->Answering, ref r->AnsweringSequence);
+            Tell(&r->Pending, ref r->PendingSequence);
+            Tell(&r->Answering, ref r->AnsweringSequence);
             if (seen is ReceiverState.Ready or ReceiverState.Own)
             {
-                foreign |= Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, (uint)seen) != (uint)seen;
+                foreign |= Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, word) != word;
+            }
+            else if (seen == ReceiverState.Foreign && BlockAddress.ClaimerOf(word) is null)
+            {
+                Strange ??= $"0x{word:x} as state of a receiver";
+                foreign |= Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, word) != word;
             }
             else if (seen == ReceiverState.Foreign)
             {
@@ -100,16 +108,13 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
         return foreign;
     }
 
-    private static void Tell(ref ThreadBlock* from, ref uint sequenceOf)
+    private void Tell(ThreadBlock** from, ref uint sequenceOf)
     {
-        ThreadBlock* sender;
-        fixed (ThreadBlock** p = &from)
-        {
-            sender = (ThreadBlock*)Interlocked.Exchange(ref *(nint*)p, 0);
-        }
-
+        nint address = Interlocked.Exchange(ref *(nint*)from, 0);
+        ThreadBlock* sender = BlockAddress.Thread(address);
         if (sender is null)
         {
+            Strange ??= address == 0 ? null : $"0x{address:x} as sender of a call";
             return;
         }
 
@@ -134,7 +139,7 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     /// <summary>Whether a receiver's context is one of those that a kernel thread is in: the innermost, or one that waits for it.</summary>
     private static bool Executes(ThreadBlock* thread, ReceiverBlock* r)
     {
-        ReceiverBlock* one = (ReceiverBlock*)Volatile.Read(ref *(nint*)&thread->Current);
+        ReceiverBlock* one = BlockAddress.Receiver(&thread->Current);
         for (int depth = 0; one is not null && depth < FamilyLayout.ReceiverCapacity; depth++)
         {
             if (one == r)
@@ -142,8 +147,8 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
                 return true;
             }
 
-            ThreadBlock* sender = (ThreadBlock*)Volatile.Read(ref *(nint*)&one->Sender);
-            one = sender is null || sender == thread ? null : (ReceiverBlock*)Volatile.Read(ref *(nint*)&sender->OwnReceiver);
+            ThreadBlock* sender = BlockAddress.Thread(&one->Sender);
+            one = sender is null || sender == thread ? null : BlockAddress.Receiver(&sender->OwnReceiver);
         }
 
         return false;
@@ -154,7 +159,6 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
     {
         foreach (int m in family.Members())
         {
-            MemberBlock* member = MemberBlock.At(m);
             for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
             {
                 ThreadBlock* thread = MemberBlock.Thread(m, t);
@@ -164,9 +168,9 @@ internal sealed unsafe class DeathReport(Family family, MemberBlock* member)
                     break;                                       // blocks are handed out from the first on
                 }
 
-                if (member->State == MemberState.Running && Executes(thread, r))
+                if (family.StateOf(m) == MemberState.Running && Executes(thread, r))
                 {
-                    _ = Sys.Tgkill(Volatile.Read(ref thread->Pid), tid, SystemCall.Activation);
+                    _ = Sys.Tgkill(family.PidOf(m), tid, SystemCall.Activation);
                 }
             }
         }

@@ -93,13 +93,32 @@ internal sealed unsafe class SavedContext
         return new SavedContext(r, xstate[..(size + sizeof(uint))]);
     }
 
-    /// <summary>What a signal frame in this address space holds.</summary>
-    public static SavedContext OfFrame(byte* ucontext)
+    /// <summary>Memory of this address space, at an address that a member's register or word says.</summary>
+    /// <returns>False: not all of it is mapped.</returns>
+    public static bool TryRead(nint address, void* to, int lengthBytes) =>
+        Sys.ProcessVmReadv(Environment.ProcessId, address, to, (nuint)lengthBytes) == lengthBytes;
+
+    /// <summary>What a signal frame in this address space holds; null when none can lie there.</summary>
+    public static SavedContext? OfFrame(nint ucontext)
     {
-        long At(int offset) => *(long*)(ucontext + offset);
-        byte* fp = (byte*)At(SignalFrame.FpRegs);
-        int length = *(uint*)(fp + SignalFrame.FxsaveMagic1) == SignalFrame.FxsaveMagic1Value
-            ? (int)Math.Min(*(uint*)(fp + SignalFrame.FxsaveExtendedSize), XstateCapacityBytes) : FxsaveBytes;
+        byte* frame = stackalloc byte[SignalFrame.UcontextSizeBytes];
+        byte[] fp = new byte[FxsaveBytes];
+        if (!TryRead(ucontext, frame, SignalFrame.UcontextSizeBytes) || !TryRead(*(nint*)(frame + SignalFrame.FpRegs), fp))
+        {
+            return null;
+        }
+
+        if (BitConverter.ToUInt32(fp, SignalFrame.FxsaveMagic1) == SignalFrame.FxsaveMagic1Value)
+        {
+            uint length = BitConverter.ToUInt32(fp, SignalFrame.FxsaveExtendedSize);
+            fp = new byte[Math.Clamp(length, FxsaveBytes, XstateCapacityBytes)];
+            if (!TryRead(*(nint*)(frame + SignalFrame.FpRegs), fp))
+            {
+                return null;
+            }
+        }
+
+        long At(int offset) => *(long*)(frame + offset);
         return new SavedContext(new UserRegisters
         {
             R8 = At(SignalFrame.R8),
@@ -122,13 +141,21 @@ internal sealed unsafe class SavedContext
             Eflags = At(SignalFrame.Eflags),
             Cs = At(SignalFrame.Csgsfs) & 0xFFFF,
             Ss = At(SignalFrame.Csgsfs) >> 48 & 0xFFFF,
-        }, new Span<byte>(fp, length).ToArray());
+        }, fp);
+    }
+
+    private static bool TryRead(nint address, byte[] to)
+    {
+        fixed (byte* p = to)
+        {
+            return TryRead(address, p, to.Length);
+        }
     }
 
     /// <summary>The control words in a receiver's frame.</summary>
     public static (uint Mxcsr, ushort X87Control) ControlWordsOf(ReceiverBlock* r)
     {
-        byte* fp = *(byte**)(r->Frame + SignalFrame.FpRegs);
+        byte* fp = BlockAddress.FrameAreaOf(r) + Emitter.FrameXstateOffset;
         return (*(uint*)(fp + FxsaveMxcsr), *(ushort*)fp);
     }
 
@@ -159,7 +186,7 @@ internal sealed unsafe class SavedContext
     /// <summary>The frame in a receiver's area from which its own kernel thread goes on. That writes mask and alternate stack itself.</summary>
     public void WriteFrame(ReceiverBlock* r)
     {
-        byte* frame = (byte*)r->FrameArea, fp = frame + Emitter.FrameXstateOffset;
+        byte* frame = BlockAddress.FrameAreaOf(r), fp = frame + Emitter.FrameXstateOffset;
         new Span<byte>(frame, SignalFrame.UcontextSizeBytes).Clear();
         void Put(int offset, long value) => *(long*)(frame + offset) = value;
         Put(SignalFrame.UcFlags, (long)FrameFlags);

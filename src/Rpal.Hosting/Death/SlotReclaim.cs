@@ -18,8 +18,7 @@ namespace Rpal.Hosting.Death;
 /// Comes back? A slot's does not while this runs: it is given back last. A copier names the member's start, which never comes
 /// again. The numbers of processes do: each is looked at again behind a descriptor before it is killed. Thread numbers are not used here.
 /// The slot is unmapped; the area stays mapped, because a late look must find a word and not a fault, and is only emptied. A slot that
-/// cannot be
-/// emptied is left out: nobody gets it any more.
+/// cannot be emptied is left out: nobody gets it any more.
 /// </remarks>
 internal sealed unsafe class SlotReclaim(Family family, int index, Action<string> notice, DeathReport? report = null)
 {
@@ -28,9 +27,14 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
     /// <summary>From the member's end until a process is killed that shares the address space and has lost its parent.</summary>
     private const int OrphanPatienceMs = 1000;
 
+    /// <summary>From the member's end until the operator is told that its slot is still in use.</summary>
+    private const int SilenceMs = 30_000;
+
     private readonly long _area = FamilyLayout.MemberArea(index);
 
     private readonly long _began = Environment.TickCount64;
+
+    private bool _isToldLate;
 
     /// <summary>Waits until nothing pins the slot, then frees it. After the death report.</summary>
     /// <returns>True.</returns>
@@ -50,7 +54,12 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
     {
         if (IsPinned() || HasOrphans())
         {
-            new BorrowedReceivers(family).SettleLeft(index);
+            TellOnceIfLate();
+            foreach (LostReceiver lost in new BorrowedReceivers(family).SettleLeft(index))
+            {
+                family.ReceiverLost?.Invoke(lost.Member, lost.Generation, lost.Describe("a member that has ended", hasLeft: false));
+            }
+
             _ = report?.Look();
             return false;
         }
@@ -59,12 +68,23 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
         return true;
     }
 
+    private void TellOnceIfLate()
+    {
+        if (!_isToldLate && Environment.TickCount64 - _began > SilenceMs)
+        {
+            _isToldLate = true;
+            notice($"its slot, 0x{FamilyLayout.Slot(index):x}, is still in use {SilenceMs / 1000} s after its end, by calls of others "
+                + "or processes that it left. It is given back when they end.");
+        }
+    }
+
     private void Free()
     {
         family.Aio.DestroyOf(index);                              // once more: an orphan may have made one
         bool isEmpty = Unmap(out string left);
         _ = Sys.Mprotect((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, Prot.Read | Prot.Write);     // the guard pages split it
         _ = Sys.Madvise((nint)_area, (nuint)FamilyLayout.MemberAreaBytes, MemoryAdvice.DontNeed);
+        family.Emptied(index);
         if (isEmpty)
         {
             family.Slots.Return(index);
@@ -111,13 +131,13 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
         return orphans.Count > 0;
     }
 
-    private HashSet<int> Living() => [Environment.ProcessId, .. family.Members().Where(m => m != index && MemberBlock.At(m)->State == MemberState.Running).Select(m => MemberBlock.At(m)->Pid)];
+    private HashSet<int> Living() => [Environment.ProcessId, .. family.Members().Where(m => m != index && family.StateOf(m) == MemberState.Running).Select(family.PidOf)];
 
     private bool IsPinned()
     {
         foreach (int m in family.Members())
         {
-            bool runs = MemberBlock.At(m)->State == MemberState.Running;
+            bool runs = family.StateOf(m) == MemberState.Running;
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
@@ -125,14 +145,14 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
                 ReceiverState state = (ReceiverState)(byte)word;
                 runs |= state == ReceiverState.Foreign;          // of a dead member: somebody still executes it
                 bool works = state is ReceiverState.Foreign or ReceiverState.Own;
-                if (m == index ? state is not (ReceiverState.Init or ReceiverState.Dead or ReceiverState.Stopped)
+                if (m == index ? state is ReceiverState.Ready or ReceiverState.Foreign or ReceiverState.Own
                     : ThreadBlock.ClaimerOf(word) == index || (works && IsOurs((nint)Volatile.Read(ref *(nint*)&r->Sender))) || IsOurs(Volatile.Read(ref *(nint*)&r->Pending)) || IsOurs(Volatile.Read(ref *(nint*)&r->Answering)))
                 {
                     return true;
                 }
             }
 
-            if (runs && HasThreadIn(m, MemberBlock.At(m)->State == MemberState.Running))
+            if (runs && HasThreadIn(m, family.StateOf(m) == MemberState.Running))
             {
                 return true;
             }
@@ -145,7 +165,7 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
     /// <param name="lives">Whether its kernel threads exist: what a dead one's blocks say of where they stood is old.</param>
     private bool HasThreadIn(int member, bool lives)
     {
-        ulong generation = MemberBlock.At(index)->Generation;
+        ulong generation = family.GenerationOf(index);
         for (int t = 0; t < FamilyLayout.ThreadCapacity; t++)
         {
             ThreadBlock* thread = MemberBlock.Thread(member, t);

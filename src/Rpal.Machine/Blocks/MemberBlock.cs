@@ -67,5 +67,8 @@ internal unsafe struct MemberBlock
 
     public static byte* ErrorText(int member, int index) => (byte*)(FamilyLayout.MemberArea(member) + FamilyLayout.ErrorTextsOffset + (long)index * FamilyLayout.ErrorTextBytes);
 
+    /// <summary>The top of the parking region.</summary>
+    public static nint FrameArea(int member, int index) => Parking(member, index) + FamilyLayout.ParkingBytes - FamilyLayout.ParkingFrameBytes;
+
     public static nint Parking(int member, int index) => (nint)(FamilyLayout.MemberArea(member) + FamilyLayout.ParkingOffset + (long)index * FamilyLayout.ParkingBytes);
 }

@@ -128,9 +128,10 @@ internal static class Deaths
     }
 
     /// <summary>Ends this process in one way or another while its threads are inside handlers of "work".</summary>
-    private static int DiesInside(string way, Deed deed, long argument, int threads)
+    private static unsafe int DiesInside(string way, Deed deed, long argument, int threads)
     {
         RpalConnection work = Calls.Connect("work");
+        StandardService.Register("own", 3, static () => { }).Enable();
         work.Do(Deed.ComputeAnnounced, 1);                                      // compiled by now: threads that wait for that would be at home
         long[] announced = GC.AllocateArray<long>(threads, pinned: true);
         for (int i = 0; i < threads; i++)
@@ -144,7 +145,7 @@ internal static class Deaths
             Check.Comes(() => Volatile.Read(ref announced[i]) != 0);
         }
 
-        Console.WriteLine("inside");
+        Console.WriteLine($"inside, slot {Rpal.Internal.MemberRuntime.Member->Index}");
         switch (way)
         {
             case "return":
@@ -159,6 +160,10 @@ internal static class Deaths
                 throw new InvalidOperationException("as asked");
             case "wait":
                 Thread.Sleep(Timeout.Infinite);                  // until it is killed
+                break;
+            case ['w', 'r', 'i', 't', 't', 'e', 'n', ' ', .. var what]:
+                Corruption.WriteOver(what);
+                _ = Sys.Kill(Sys.GetPid(), Signal.SIGKILL);
                 break;
             default:
                 Check.Equal(0, Sys.Kill(Environment.ProcessId, int.Parse(way)));
@@ -175,11 +180,15 @@ internal static class Deaths
         RpalConnection work = Calls.Connect("work");
         work.CheckChecksum(1);
         Check.Comes(() => File.Exists(file));
+        int slot = int.Parse(File.ReadAllText(file));
         work = Calls.Connect("work");                                           // it may have been started anew
         Check.Comes(() => Waiting.ReceiversReady("work") == receivers);
+        Check.Comes(() => GenerationOf(slot) == 0);             // given back
         GoOn(work);
         return 0;
     }
+
+    private static unsafe ulong GenerationOf(int slot) => Volatile.Read(ref Rpal.Machine.Blocks.MemberBlock.At(slot)->Generation);
 
     /// <summary>The service's process goes on, as another program: its callers are told all the same, in a call and after it.</summary>
     private static int ExecutesAnother(string where)
