@@ -6,7 +6,11 @@ using Rpal;
 if (args is ["serve"])
 {
     await using RpalService greeter = RpalService.Register("greeter");
-    greeter.Handle(1, static (name, ref answer) => answer.Write(Encoding.UTF8.GetBytes($"Hello {Encoding.UTF8.GetString(name)}, I am process {Environment.ProcessId}.")));
+    greeter.Handle(1, static (name, ref answer) => answer.Write(Encoding.UTF8.GetBytes($"Hello {Encoding.UTF8.GetString(name)}, I am process {ProcessId()}.")));
+
+    // As the kernel says it: Environment.ProcessId is what the runtime remembers.
+    static string? ProcessId() => new FileInfo("/proc/self").LinkTarget;
+
     greeter.Handle<Numbers, long>(2, static (in numbers, ref sum) => sum = numbers.First + numbers.Second);
     var stop = new TaskCompletionSource();
     greeter.Handle(3, (_, ref _) => stop.SetResult());

@@ -29,6 +29,7 @@ internal static class RpalCommandLine
             root.Add(command);
         }
 
+        NumberOptions.Explain(root);
         string[] words;
         try
         {
@@ -43,12 +44,20 @@ internal static class RpalCommandLine
         if (parsed.Errors.Count > 0)
         {
             string command = parsed.CommandResult.Command == root ? Name : $"{Name} {parsed.CommandResult.Command.Name}";
-            string message = parsed.UnmatchedTokens is [var word, ..] ? $"{word}: no such command or option." : parsed.Errors[0].Message;
+            string message = parsed.UnmatchedTokens is [var word, ..] ? $"{word}: no such command or option." : MissingIn(parsed) ?? parsed.Errors[0].Message;
             return Problem.Report(ExitCode.Usage, $"{message} See {command} --help.");
         }
 
         // Signals belong to the members: the library's own handling would end the process under them.
         return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+    }
+
+    /// <returns>Which argument a command needs and has not got, or null.</returns>
+    private static string? MissingIn(ParseResult parsed)
+    {
+        CommandResult command = parsed.CommandResult;
+        Argument? missing = command.Command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > (command.GetResult(a)?.Tokens.Count ?? 0));
+        return missing is null ? null : $"{command.Command.Name} needs {missing.HelpName ?? missing.Name}, the {char.ToLowerInvariant(missing.Description![0])}{missing.Description[1..]}.";
     }
 
     /// <summary>The library's help, with run's usage line as it is: options only come before the first program.</summary>

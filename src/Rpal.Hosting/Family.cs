@@ -56,6 +56,9 @@ internal sealed unsafe class Family
     /// <summary>Called with slot, <see cref="MemberBlock.Generation"/> and reason when a member lost a receiver and cannot go on: it is restarted, unless its slot is another's by then.</summary>
     public Action<int, ulong, string>? ReceiverLost { get; set; }
 
+    /// <summary>Gets lines for the operator that are not said of a member by name.</summary>
+    public Action<string> Notice { get; set; } = static _ => { };
+
     /// <summary>This process's family, created on first use.</summary>
     /// <param name="inject">Test builds of the machine code, see <see cref="Emitter"/>.</param>
     /// <exception cref="MemberStartException">The kernel refused a mapping.</exception>

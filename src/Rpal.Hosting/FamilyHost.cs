@@ -109,7 +109,8 @@ public sealed class FamilyHost : IDisposable
         Family family = Family.GetOrCreate(_inject);
         TimeAccount.Enabled = _definition.Accounting;
         family.TraceMembers = _definition.TraceMembers;
-        OrphanReaper.StartIfNeeded();
+        family.Notice = text => _observer.Notice("rpal", text);
+        OrphanReaper.StartIfNeeded(family.Notice);
         if (_options.KeeperCommand is { } command && _definition.OnHostExit != HostExitPolicy.Kill)
         {
             _keeper = KeeperLink.Start(command, _definition.OnHostExit, _options.StopGrace, _observer);

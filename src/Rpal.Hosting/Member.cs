@@ -204,7 +204,7 @@ internal sealed unsafe class Member
             Broker.Leaving = Leaving;
             Broker.Start(Definition.Name);
             isServed = true;
-            new Thread(AwaitExit) { IsBackground = true, Name = $"exit {Definition.Name}" }.Start();
+            GuardedThread.Start($"exit {Definition.Name}", AwaitExit, _notice, () => _reclaimed.TrySetResult());
         }
         catch
         {
@@ -300,7 +300,11 @@ internal sealed unsafe class Member
         _ = _block->Attached != 0 && ExitWatch.Begin(_family, Index, Pid, () => _execs.IsPending);
         try
         {
-            new Thread(AwaitLeaving) { IsBackground = true, Name = $"exec {Definition.Name}" }.Start();
+            GuardedThread.Start($"exec {Definition.Name}", AwaitLeaving, _notice, () =>
+            {
+                _ = _told.TrySetResult();                        // its end goes on
+                _ = Slot is null && _reclaimed.TrySetResult();   // its slot is lost, the family goes on
+            });
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
         {
@@ -310,21 +314,13 @@ internal sealed unsafe class Member
 
     private void AwaitLeaving()
     {
-        try
+        if (!_execs.Await())
         {
-            if (!_execs.Await())
-            {
-                StandByAgain();
-            }
-            else if (Announce(hasLeft: true) is { } report)
-            {
-                Leave(report);
-            }
+            StandByAgain();
         }
-        catch (Exception e)
+        else if (Announce(hasLeft: true) is { } report)
         {
-            _notice($"an error in the host while it executes another program: {e.OneLine()}. That is a fault of Rpal: please report it.");
-            _ = Slot is null && _reclaimed.TrySetResult();       // its slot is lost, the family goes on
+            Leave(report);
         }
     }
 

@@ -63,7 +63,7 @@ internal sealed class OutputPipe : IDisposable
 
 /// <summary>Reads a member's two output pipes and hands over whole lines. Ends at end of file, or soon after the member's end when a
 /// child that outlives it keeps the pipes open.</summary>
-internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> exit, OutputPump.LineHandler handler)
+internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> exit, OutputPump.LineHandler handler, Action<string> notice)
 {
     /// <summary>After the member's end: this long without a byte, and the rest belongs to nobody.</summary>
     private const int QuietMs = 200;
@@ -85,16 +85,25 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
     {
         try
         {
-            new Thread(Run) { IsBackground = true, Name = $"output {name}" }.Start();
+            GuardedThread.Start($"output {name}", Run, notice, () =>
+            {
+                CloseEnds();
+                _done.SetResult();
+            });
         }
         catch
         {
-            CloseEnd(0);
-            CloseEnd(1);
+            CloseEnds();
             throw;
         }
 
         return _done.Task;
+    }
+
+    private void CloseEnds()
+    {
+        CloseEnd(0);
+        CloseEnd(1);
     }
 
     /// <summary>A copy of one of its descriptors for a keeper; of one that nobody writes to any more, something that is at its end
@@ -113,7 +122,7 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
     {
         lock (_lock)
         {
-            _ = Sys.Close(_ends[which]);
+            _ = _ends[which] >= 0 ? Sys.Close(_ends[which]) : 0;
             _ends[which] = -1;
         }
     }
@@ -165,11 +174,9 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
         for (int i = 0; i < 2; i++)
         {
             lines[i].Flush();
-            if (fds[i].Fd >= 0)
-            {
-                CloseEnd(i);
-            }
         }
+
+        CloseEnds();
 
         _done.SetResult();
     }

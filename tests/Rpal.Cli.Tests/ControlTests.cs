@@ -37,6 +37,43 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public void Ps_says_which_member_has_become_another_program()
+    {
+        RpalProcess host = _family.Run("sh", "-c", "echo up; exec sleep 1000", "--", "sh", "-c", Talks);
+        host.AwaitOutput("up");
+        host.AwaitOutput("three");
+        _family.Comes(() => _family.Member("sh-1").GetProperty("state").GetString() == "another program");
+        Assert.Equal("running", _family.Member("sh-2").GetProperty("state").GetString());
+        Assert.Contains("another program", _family.Ask("ps").Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--host abc: takes a whole number.", "ps", "--host", "abc")]
+    [InlineData("--tail abc: takes a whole number.", "logs", "--tail", "abc")]
+    [InlineData("--restart-limit abc: takes a whole number.", "run", "--restart-limit", "abc", "true")]
+    [InlineData("--seconds abc: takes a number.", "torture", "--seconds", "abc")]
+    [InlineData("--seed -1: takes a whole number from 0 on.", "torture", "--seed", "-1")]
+    [InlineData("--callers abc: takes a whole number.", "torture", "--callers", "abc")]
+    [InlineData("--messages abc: takes a whole number.", "demo", "--messages", "abc")]
+    [InlineData("kill needs NAME, the name of the member to signal.", "kill")]
+    [InlineData("kill needs NAME, the name of the member to signal.", "kill", "-s", "TERM")]
+    [InlineData("restart needs NAME, the name of the member to replace.", "restart")]
+    public void Words_that_are_wrong_or_missing_are_named(string what, params string[] words)
+    {
+        RpalProcess.Result r = _family.Ask(words);
+        Assert.Equal(64, r.ExitCode);
+        Assert.Equal($"rpal: {what} See rpal {words[0]} --help.", Assert.Single(r.ErrorLines));
+    }
+
+    [Fact]
+    public void Logs_puts_all_lines_into_one_column()
+    {
+        _family.Run("sh", "-c", Talks, "--", "sleep", "1000").AwaitOutput("three");
+        Assert.Matches(@"^\S+ sh     \| one\n\S+ sh     \| three\n$", _family.Ask("logs").Output);
+        Assert.Matches(@"^\S+ sh  \| one\n\S+ sh  \| three\n$", _family.Ask("logs", "sh").Output);
+    }
+
+    [Fact]
     public void Ps_shows_what_each_sender_donated_to_each_service()
     {
         string program = RunningFamily.Program("Rpal.TestMember");

@@ -104,6 +104,7 @@ public sealed class DeathTests
         DiesInside(FamilyRun.Start, $"written {what}", "ComputeForever", static run =>
         {
             run.WaitForExit("dying");
+            run.WaitForExit("work");                             // what connects from here on gets the next one
             run.WaitForLine("dying", "its blocks in the family's region were written over");
         });
 

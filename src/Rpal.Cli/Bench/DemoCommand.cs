@@ -24,7 +24,7 @@ internal static class DemoCommand
         var messages = new Option<int>("--messages") { Description = "Messages from client to server.", DefaultValueFactory = _ => DefaultMessages };
         messages.Validators.Add(r =>
         {
-            if (r.GetValueOrDefault<int>() is < 1000 or > 50_000_000)
+            if (r.IsOutside(1000, 50_000_000))
             {
                 r.AddError("--messages: 1000 to 50000000.");
             }

@@ -27,10 +27,11 @@ internal static class LogsCommand
             writer.ReaderGone += () => Volatile.Write(ref readerGone, true);
             return HostOption.With(parsed.GetValue(host), c =>
             {
+                int width = asJson ? 0 : NameWidth(c.Pid, parsed.GetValue(members) ?? []);
                 writer.ReaderGone += c.Dispose;
                 try
                 {
-                    c.Ask(new ControlRequest("logs") { Members = parsed.GetValue(members), Follow = parsed.GetValue(follow), Tail = parsed.GetValue(tail) ?? int.MaxValue }, line => Write(writer, line, asJson));
+                    c.Ask(new ControlRequest("logs") { Members = parsed.GetValue(members), Follow = parsed.GetValue(follow), Tail = parsed.GetValue(tail) ?? int.MaxValue }, line => Write(writer, line, asJson, width));
                 }
                 catch (Exception) when (Volatile.Read(ref readerGone))
                 {
@@ -47,7 +48,15 @@ internal static class LogsCommand
         return command;
     }
 
-    private static void Write(OutputWriter writer, LogLine line, bool json)
+    /// <summary>Of the longest name that a line can have, so that the lines begin in one column as those of rpal run.</summary>
+    private static int NameWidth(int host, string[] members)
+    {
+        using HostClient client = HostClient.Connect(host);
+        IEnumerable<string> all = client.Ask(new ControlRequest("ps")).Status?.Members.Select(m => m.Name) ?? [];
+        return all.Where(n => members.Length == 0 || members.Contains(n)).Select(n => n.Length).DefaultIfEmpty().Max();
+    }
+
+    private static void Write(OutputWriter writer, LogLine line, bool json, int nameWidth)
     {
         if (json)
         {
@@ -59,9 +68,9 @@ internal static class LogsCommand
         }
         else
         {
-            writer.Write(line.IsError, line, static (into, l) =>
+            writer.Write(line.IsError, line, (into, l) =>
             {
-                Encoding.UTF8.GetBytes($"{Time(l.Utc)} {l.Member}  | ", into);
+                Encoding.UTF8.GetBytes($"{Time(l.Utc)} {l.Member.PadRight(nameWidth)}  | ", into);
                 into.Write(l.Text);
                 into.Write("\n"u8);
             });

@@ -31,7 +31,7 @@ internal static class TortureCommand
         {
             count.Validators.Add(r =>
             {
-                if (r.GetValueOrDefault<int>() is < 1 or > TortureArena.GroupCapacity)
+                if (r.IsOutside(1, TortureArena.GroupCapacity))
                 {
                     r.AddError($"{count.Name}: 1 to {TortureArena.GroupCapacity}.");
                 }
@@ -40,14 +40,14 @@ internal static class TortureCommand
 
         perPoint.Validators.Add(r =>
         {
-            if (r.GetValueOrDefault<int>() < 1)
+            if (r.IsOutside(1, int.MaxValue))
             {
                 r.AddError("--per-point: 1 or more.");
             }
         });
         seconds.Validators.Add(r =>
         {
-            if (r.GetValueOrDefault<double>() is not (>= 1 and <= SecondsLimit))
+            if (r.IsOutside<double>(1, SecondsLimit))
             {
                 r.AddError($"--seconds: 1 to {SecondsLimit}.");
             }

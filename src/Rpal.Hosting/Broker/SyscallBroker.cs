@@ -58,7 +58,7 @@ internal sealed unsafe class SyscallBroker
     public ulong* LastReceived { get; init; }
 
     public void Start(string name) =>
-        new Thread(Serve) { IsBackground = true, Name = $"broker {name}" }.Start();
+        GuardedThread.Start($"broker {name}", Serve, _tell, Close);
 
     /// <summary>The member's process is about to be reaped: its number and its descriptor may then be somebody else's. Or it has executed
     /// another program, and its slot may be somebody else's. Its children are still continued.</summary>
@@ -140,9 +140,15 @@ internal sealed unsafe class SyscallBroker
             }
         }
 
+        Close();
+    }
+
+    /// <summary>Calls that nobody answers fail (ENOSYS) from here on.</summary>
+    private void Close()
+    {
         lock (_closing)
         {
-            _ = Sys.Close(_listener);
+            _ = _isClosed ? 0 : Sys.Close(_listener);
             _isClosed = true;
         }
     }

@@ -97,6 +97,11 @@ internal sealed class ControlServer : IDisposable
             {
                 return;
             }
+            catch (Exception e)
+            {
+                _observer.Notice("rpal", $"rpal ps, logs, stop, restart and kill do not find this family any more: {e.OneLine()}. That is a fault of Rpal: please report it.");
+                return;
+            }
         }
     }
 

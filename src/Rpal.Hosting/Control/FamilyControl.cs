@@ -81,9 +81,11 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
             m.LastExit?.ExitCode, m.LastExit?.Signal, FamilyFile.Restart.First(r => r.Item2 == m.Definition.Restart).Item1, [m.Definition.Command, .. m.Definition.Arguments]);
     }
 
-    /// <summary>A member that need not enable anything is ready as soon as it runs; "running" says what people expect.</summary>
+    /// <summary>A member that need not enable anything is ready as soon as it runs; "running" says what people expect.
+    /// One that has executed another program runs, and is in the family no more.</summary>
     private static string Word(SupervisedMember m) => m.Phase switch
     {
+        MemberPhase.Starting or MemberPhase.Ready when m.Process!.Slot is null => "another program",
         MemberPhase.Ready => m.Definition.ReadyServices.Count > 0 ? "ready" : "running",
         MemberPhase.BackingOff => "restarting",
         MemberPhase.GivenUp => "given up",

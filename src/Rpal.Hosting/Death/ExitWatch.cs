@@ -93,7 +93,7 @@ internal sealed unsafe class ExitWatch
     {
         try
         {
-            new Thread(() => run()) { IsBackground = true, Name = $"watch {_member}" }.Start();
+            GuardedThread.Start($"watch, slot {_member}", run, _family.Notice, () => _seized.TrySetResult(false));
             return true;
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStateException)
@@ -105,7 +105,7 @@ internal sealed unsafe class ExitWatch
     private void Run()
     {
         bool seized = _forLife ? Seize(_pid, PtraceOptions.TraceExit | PtraceOptions.TraceClone) : SeizeCallers();
-        _seized.SetResult(seized);
+        _seized.TrySetResult(seized);
         long until = Environment.TickCount64 + PatienceMs;
         const int everything = WaitOptions.Exited | WaitOptions.Stopped | WaitOptions.AnyChild | WaitOptions.OwnThreadOnly | WaitOptions.NoWait;
         while (_forLife || (_isPending?.Invoke() ?? Environment.TickCount64 < until))

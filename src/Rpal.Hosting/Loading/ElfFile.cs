@@ -86,7 +86,7 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
             }
             else if (kind == PtInterp)
             {
-                if (fileBytes is <= 1 or > InterpreterBytesLimit || offset < 0 || offset > file.LengthBytes - fileBytes)
+                if (fileBytes is < 0 or > InterpreterBytesLimit || offset < 0 || offset > file.LengthBytes - fileBytes)
                 {
                     throw Refuse(path, "has a damaged interpreter entry.");
                 }
@@ -95,6 +95,10 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
                 file.ReadExactly(name, offset);
                 int end = name.AsSpan().IndexOf((byte)0);
                 interpreter = Encoding.UTF8.GetString(name, 0, end < 0 ? name.Length : end);
+                if (interpreter.Length == 0)
+                {
+                    throw Refuse(path, "names no ELF interpreter: its PT_INTERP entry is empty. Link it anew; a program without one needs -static-pie.");
+                }
             }
             else if (kind == PtPhdr)
             {

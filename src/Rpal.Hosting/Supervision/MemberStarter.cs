@@ -59,7 +59,7 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
             {
                 logs.Add(definition.Name, isError, line);
                 observer.Line(definition.Name, isError, line);
-            });
+            }, text => observer.Notice(definition.Name, text));
             lines = pump.Start(definition.Name);
             keeper?.Follow(member, () => Copies(member, pump));
             return member;

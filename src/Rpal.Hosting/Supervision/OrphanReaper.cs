@@ -12,11 +12,11 @@ internal static class OrphanReaper
     /// <summary>While the first child that has ended is somebody's who waits for it, and while there is none at all.</summary>
     private const int PauseMs = 100;
 
-    public static void StartIfNeeded()
+    public static void StartIfNeeded(Action<string> notice)
     {
         if (Environment.ProcessId == 1 && Readiness.IsHostAlone)
         {
-            new Thread(Run) { IsBackground = true, Name = "orphans" }.Start();
+            GuardedThread.Start("orphans", Run, notice);
         }
     }
 
@@ -39,7 +39,7 @@ internal static class OrphanReaper
         {
             return File.ReadLines($"/proc/{pid}/status").Any(l => l == $"Tgid:\t{pid}");
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return false;
         }
