@@ -219,12 +219,7 @@ public sealed class AddressSpaceTests : IDisposable
     {
         string begin = _folder.NamedPipe("begin"), end = _folder.NamedPipe("end");
         using var run = new HostRun(null, new MemberFile("a", Programs.Space(), "other-user", end), new MemberFile("b", Programs.Space(), "maps-files", begin));
-        await run.LineAsync("a", "ready");
-        await ReleaseAsync(begin);
-        await run.EndedAsync("b");
-        await ReleaseAsync(end);
-        await run.EndAsync();
-        Assert.True(run.ExitCode == 0, run.Transcript());
+        await BetweenAsync(run, begin, end);
         Assert.Empty(run.Notices("a"));
     }
 

@@ -88,6 +88,14 @@ public sealed class RefusalTests : IDisposable
         return RefusedAsync(126, "/Xib64/ld-linux-x86-64.so.2 does not exist", _folder.File("lost", echo));
     }
 
+    [Fact]
+    public Task An_ELF_interpreter_without_a_name_is_refused()
+    {
+        byte[] echo = File.ReadAllBytes("/bin/echo");
+        echo[echo.AsSpan().IndexOf("/lib64/ld-linux"u8)] = 0;
+        return RefusedAsync(126, "its PT_INTERP entry is empty", _folder.File("empty", echo));
+    }
+
     [NeedsGccFact]
     public Task A_static_program_that_is_not_position_independent_is_refused() =>
         RefusedAsync(126, "not position independent", Programs.Probe("-static", "-no-pie"));
