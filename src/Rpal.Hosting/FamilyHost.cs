@@ -39,7 +39,7 @@ public sealed class FamilyHost : IDisposable
     internal FamilyHost(FamilyDefinition definition, IFamilyObserver observer, bool inject, FamilyHostOptions? options = null)
     {
         (_definition, _observer, _inject, _options) = (definition, new SerialObserver(observer), inject, options ?? new FamilyHostOptions());
-        _thread = new HostThread(e => _observer.Notice("rpal", $"An error in the host, the family goes on: {e.OneLine()}"));
+        _thread = new HostThread(text => _observer.Notice("rpal", text));
     }
 
     /// <summary>Starts every member, in the order of their dependencies, and waits until all have ended for good.</summary>

@@ -39,13 +39,24 @@ internal sealed unsafe class KeeperLink : IDisposable
     private KeeperProcess? _process;
     private bool _isAnother, _disposed;
 
-    private KeeperLink(IReadOnlyList<string> command, HostExitPolicy policy, TimeSpan grace, IFamilyObserver observer, int table, ulong* lastReceived)
+    private KeeperLink(
+        IReadOnlyList<string> command, HostExitPolicy policy, TimeSpan grace, IFamilyObserver observer, int table, ulong* lastReceived)
     {
         (_command, _policy, _grace, _observer, _table) = (command, policy, grace, observer, table);
         LastReceived = lastReceived;
-        _watch = new Thread(Watch) { IsBackground = true, Name = "keeper" };
-        _process = StartOne();
-        _watch.Start();
+        KeeperProcess first = _process = StartOne();
+        try
+        {
+            _watch = GuardedThread.Start("keeper", Watch, text => Tell("rpal", text),
+                () => Tell("rpal", "Nobody watches the keeper any more: members may outlive this process if it is killed."));
+        }
+        catch
+        {
+            first.Kill();
+            _ = first.Reap();
+            first.Dispose();
+            throw;
+        }
     }
 
     private enum WardState

@@ -5,28 +5,19 @@ namespace Rpal.Hosting.Supervision;
 /// <summary>The thread that starts members and decides about them, one thing after the other. Members get their parent death signal when it ends.</summary>
 internal sealed class HostThread : IDisposable
 {
+    /// <summary>For what was posted before the end. One action at most waits for something outside: a start, for a file system or the new
+    /// process.</summary>
+    private static readonly TimeSpan s_endPatience = TimeSpan.FromSeconds(10);
+
     private readonly BlockingCollection<Action> _work = [];
+    private readonly Action<string> _notice;
     private readonly Thread _thread;
 
-    /// <param name="failed">Told of what a posted action threw: the family goes on without what was left of that action.</param>
-    public HostThread(Action<Exception> failed)
+    /// <param name="notice">Told of what a posted action threw: the family goes on without what was left of that action.</param>
+    public HostThread(Action<string> notice)
     {
-        _thread = new Thread(() =>
-        {
-            foreach (Action action in _work.GetConsumingEnumerable())
-            {
-                try
-                {
-                    action();
-                }
-                catch (Exception e)
-                {
-                    failed(e);
-                }
-            }
-        })
-        { IsBackground = true, Name = "family host" };
-        _thread.Start();
+        _notice = notice;
+        _thread = GuardedThread.Start("family host", Run, notice);
     }
 
     /// <summary>Has it done; nothing happens once the host is disposed.</summary>
@@ -80,10 +71,34 @@ internal sealed class HostThread : IDisposable
         return answer.Task;
     }
 
+    /// <summary>Waits until all that was posted is done. A thread that takes too long is told of and left behind with its queue: it ends
+    /// when that is done, and with it the members that it started since; at the latest it ends with this process.</summary>
     public void Dispose()
     {
         _work.CompleteAdding();
-        _thread.Join();
-        _work.Dispose();
+        if (_thread.Join(s_endPatience))
+        {
+            _work.Dispose();
+        }
+        else
+        {
+            _notice($"The host's thread has not ended within {s_endPatience.TotalSeconds} s, it may be waiting for a file system. "
+                + "It is left behind: what it still starts ends with this process.");
+        }
+    }
+
+    private void Run()
+    {
+        foreach (Action action in _work.GetConsumingEnumerable())
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception e)
+            {
+                GuardedThread.TryTo(() => _notice($"An error in the host, the family goes on: {e.OneLine()}"));
+            }
+        }
     }
 }
