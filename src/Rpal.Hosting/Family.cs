@@ -96,7 +96,8 @@ internal sealed unsafe class Family
     private void MapRegions()
     {
         MapFixed(FamilyLayout.FamilyBase, FamilyLayout.HeaderRegionBytes, Prot.Read | Prot.Write);
-        MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.Read);     // zeros: a stray look finds no member, and no fault
+        // Zeros: a stray look finds no member, and no fault.
+        MapFixed(FamilyLayout.MemberAreaBase, FamilyLayout.MemberAreaBytes * FamilyLayout.MemberCapacity, Prot.Read);
         MapFixed(FamilyLayout.AccountBase, FamilyLayout.MemberAccountBytes * FamilyLayout.MemberCapacity, Prot.Read | Prot.Write);
         FamilyHeader* h = FamilyHeader.At;
         foreach ((Routine routine, long address) in Code.Routines)

@@ -25,7 +25,8 @@ internal static class GuardedThread
         }
         catch (Exception e)
         {
-            TryTo(() => notice($"an error in the host ended its thread '{name}': {e.OneLine()}. That is a fault of Rpal: please report it."));
+            TryTo(() =>
+                notice($"an error in the host ended its thread '{name}': {e.OneLine()}. That is a fault of Rpal: please report it."));
             TryTo(() => failed?.Invoke());
         }
     }

@@ -114,7 +114,8 @@ internal sealed unsafe class OutputPump(int output, int error, Task<MemberExit> 
     {
         lock (_lock)
         {
-            return _ends[which] >= 0 ? Sys.DuplicateFrom(_ends[which], 0) : Sys.Open("/dev/null", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
+            return _ends[which] >= 0 ? Sys.DuplicateFrom(_ends[which], 0)
+                : Sys.Open("/dev/null", OpenFlags.ReadOnly | OpenFlags.CloseOnExec);
         }
     }
 

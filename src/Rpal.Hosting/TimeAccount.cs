@@ -80,7 +80,8 @@ internal static unsafe class TimeAccount
             for (int r = 0; r < Math.Clamp(Volatile.Read(ref entry->ReceiverCount), 0, FamilyLayout.ReceiversPerService); r++)
             {
                 ReceiverBlock* receiver = BlockAddress.Receiver((nint)Volatile.Read(ref entry->Receivers[r]));
-                if (receiver is not null && receiver->Service == entry)                  // not its registration: 0 while the service is disabled
+                // Not its registration: 0 while the service is disabled.
+                if (receiver is not null && receiver->Service == entry)
                 {
                     calls += (long)receiver->Calls;
                     lazy += (long)receiver->LazySwitches;

@@ -99,7 +99,8 @@ internal sealed class ControlServer : IDisposable
             }
             catch (Exception e)
             {
-                _observer.Notice("rpal", $"rpal ps, logs, stop, restart and kill do not find this family any more: {e.OneLine()}. That is a fault of Rpal: please report it.");
+                _observer.Notice("rpal", $"rpal ps, logs, stop, restart and kill do not find this family any more: {e.OneLine()}. "
+                    + "That is a fault of Rpal: please report it.");
                 return;
             }
         }

@@ -17,7 +17,8 @@ internal sealed class FamilyControl(FamilyDefinition definition, Func<FamilyDefi
         long[] memory = SlotMemory.Read();
         return await thread.AskAsync(() =>
         {
-            List<ServiceInfo> services = ServiceReport.Read(family, slot => supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Slot == slot)?.Name);
+            List<ServiceInfo> services = ServiceReport.Read(family, slot =>
+                supervisor.Members.FirstOrDefault(m => m.IsRunning && m.Process!.Slot == slot)?.Name);
             return new FamilyStatus(Environment.ProcessId, Stopwatch.GetElapsedTime(_began).TotalSeconds, definition.File, family.Slots.Free, TimeAccount.Enabled, [.. supervisor.Members.Select(m => Describe(m, memory))], services);
         }).ConfigureAwait(false);
     }

@@ -44,7 +44,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
     private readonly IReadOnlyDictionary<string, long> _labels = family.Code.Labels;
 
-    /// <summary>The first address in the member's blocks that was expected to be a block's and is none, or not the thread's; null: all were.</summary>
+    /// <summary>The first address in the member's blocks that was expected to be a block's and is none, or not the thread's; null:
+    /// all were.</summary>
     public string? Strange { get; private set; }
 
     /// <summary>Of a thread that stands in its exit stop: what it executes goes on at home.</summary>
@@ -188,7 +189,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
 
         if (home is not null && (context.Rip == _labels["exit_end"] || context.Rip == _labels["entry_retry"]))
         {
-            GiveBackClaimsOf(home);                           // the trampoline had taken the sender back, and not given the receiver free yet
+            // The trampoline had taken the sender back, and not given the receiver free yet.
+            GiveBackClaimsOf(home);
         }
 
         context.WriteFrame(r);
@@ -231,7 +233,8 @@ internal sealed unsafe class BorrowedReceivers(Family family)
         return sender is null ? null : SavedContext.At(_labels["reply_sleep"], (sender->Rsp - roomBelow) & -16, (nint)sender, like);
     }
 
-    /// <summary>Whether a receiver's context, of the thread that is its home, waits for the answer of another, lazily switched or just about to be; that one then goes on.</summary>
+    /// <summary>Whether a receiver's context, of the thread that is its home, waits for the answer of another, lazily switched or just
+    /// about to be; that one then goes on.</summary>
     /// <remarks>An answer that is just being written says nothing: the word looks the same before it comes and after it was taken. Then the context counts as lost.</remarks>
     private bool WaitsForInner(ThreadBlock* home)
     {

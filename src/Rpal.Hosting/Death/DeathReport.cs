@@ -69,7 +69,8 @@ internal sealed unsafe class DeathReport(Family family, int index)
         for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
         {
             Volatile.Write(ref MemberBlock.Receiver(index, i)->Registration, 0);
-            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(index, i)->StateWord, (uint)ReceiverState.Dead, (uint)ReceiverState.Ready);
+            _ = Interlocked.CompareExchange(ref MemberBlock.Receiver(index, i)->StateWord, (uint)ReceiverState.Dead,
+                (uint)ReceiverState.Ready);
         }
     }
 

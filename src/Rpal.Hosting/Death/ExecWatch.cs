@@ -115,7 +115,8 @@ internal sealed class ExecWatch(Func<bool> hasLeft, Func<int, bool> hasFailed, F
         }
     }
 
-    /// <summary>Whether a thread waits in the kernel, and not in execve. One that computes says nothing. Source: proc_pid_syscall(5).</summary>
+    /// <summary>Whether a thread waits in the kernel, and not in execve. One that computes says nothing.
+    /// Source: proc_pid_syscall(5).</summary>
     private static bool IsInAnotherCall(int pid, int tid)
     {
         try
@@ -126,7 +127,8 @@ internal sealed class ExecWatch(Func<bool> hasLeft, Func<int, bool> hasFailed, F
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return false;                                        // it cannot be read, or the thread has another number: the first one's, in execve
+            // It cannot be read, or the thread has another number: the first one's, in execve.
+            return false;
         }
     }
 }

@@ -91,7 +91,8 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
         }
         else
         {
-            notice($"its slot, 0x{FamilyLayout.Slot(index):x}, cannot be emptied ({left}): that stays until the family ends, and the slot is not used again. {family.Slots.LeaveOut()} slots of {FamilyLayout.MemberCapacity} are left.");
+            notice($"its slot, 0x{FamilyLayout.Slot(index):x}, cannot be emptied ({left}): that stays until the family ends, "
+                + $"and the slot is not used again. {family.Slots.LeaveOut()} slots of {FamilyLayout.MemberCapacity} are left.");
         }
     }
 
@@ -175,7 +176,8 @@ internal sealed unsafe class SlotReclaim(Family family, int index, Action<string
             }
 
             bool copies = generation != 0 && Volatile.Read(ref thread->Copying) == generation;
-            if (copies || (lives && (IsOurs(Volatile.Read(ref *(nint*)&thread->Current)) || IsOurs(Volatile.Read(ref *(nint*)&thread->Parked)))))
+            if (copies
+                || (lives && (IsOurs(Volatile.Read(ref *(nint*)&thread->Current)) || IsOurs(Volatile.Read(ref *(nint*)&thread->Parked)))))
             {
                 return true;
             }

@@ -16,8 +16,8 @@ internal static class SlotReturn
         }
     }
 
-    /// <summary>Of a member that never ran, or hardly, so that nothing pins its slot for long: one look now, the others later, and no thread
-    /// waits.</summary>
+    /// <summary>Of a member that never ran, or hardly, so that nothing pins its slot for long: one look now, the others later,
+    /// and no thread waits.</summary>
     public static Task AwaitAsync(Family family, int index, Action<string> notice, DeathReport? report = null)
     {
         var reclaim = new SlotReclaim(family, index, notice, report);

@@ -24,8 +24,9 @@ internal sealed unsafe class KeeperLink : IDisposable
     /// <summary>For a keeper's answer; it may just be starting, on a machine with much to do.</summary>
     private const int AnswerPatienceMs = 30_000;
 
-    /// <summary>For the watching thread to see that the keeper was killed: a stopped one dies of that too. Only one that the kernel does not
-    /// let end (a disk that does not answer) takes longer, and is left behind with the thread and the table.</summary>
+    /// <summary>For the watching thread to see that the keeper was killed: a stopped one dies of that too.
+    /// Only one that the kernel does not let end (a disk that does not answer) takes longer,
+    /// and is left behind with the thread and the table.</summary>
     private static readonly TimeSpan s_endPatience = TimeSpan.FromSeconds(10);
 
     private readonly object _lock = new();
@@ -84,7 +85,8 @@ internal sealed unsafe class KeeperLink : IDisposable
         nint words = table < 0 ? table : Sys.Mmap(0, TableBytes, Prot.Read | Prot.Write, MapFlags.Shared, table, 0);
         try
         {
-            return words < 0 ? throw new MemberStartException(125, $"The keeper's table: {ErrnoText.Describe((int)words)}.") : new KeeperLink(command, policy, grace, observer, table, (ulong*)words);
+            return words < 0 ? throw new MemberStartException(125, $"The keeper's table: {ErrnoText.Describe((int)words)}.")
+                : new KeeperLink(command, policy, grace, observer, table, (ulong*)words);
         }
         catch
         {
@@ -197,7 +199,8 @@ internal sealed unsafe class KeeperLink : IDisposable
 
             if (++row > RestartLimit)
             {
-                Tell("rpal", $"No other keeper is started: {RestartLimit} in a row have ended or could not be started, the last: {how}. Members would outlive this process if it is killed now.");
+                Tell("rpal", $"No other keeper is started: {RestartLimit} in a row have ended or could not be started, the last: {how}. "
+                    + "Members would outlive this process if it is killed now.");
                 return;
             }
 
@@ -276,7 +279,9 @@ internal sealed unsafe class KeeperLink : IDisposable
 
         if (lost is not null)
         {
-            Tell(lost, $"The keeper could not take it on: RLIMIT_NOFILE of the keeper, {Ward.DescriptorCount} descriptors a member ({answer.Loss}). Nobody tells it or looks after it when rpal is killed. Raise it (ulimit -n, LimitNOFILE=) and start the family anew.");
+            Tell(lost, $"The keeper could not take it on: RLIMIT_NOFILE of the keeper, {Ward.DescriptorCount} descriptors a member "
+                + $"({answer.Loss}). Nobody tells it or looks after it when rpal is killed. "
+                + "Raise it (ulimit -n, LimitNOFILE=) and start the family anew.");
         }
 
         Tell("rpal", isBack ? "Another keeper looks after the members now." : null);
@@ -287,7 +292,8 @@ internal sealed unsafe class KeeperLink : IDisposable
         lock (_lock)
         {
             long now = Environment.TickCount64;
-            return _wards.Values.Where(w => w is { State: WardState.Handed, IsOverdueTold: false }).Select(w => (int)Math.Max(0, w.HandedAt + AnswerPatienceMs - now)).DefaultIfEmpty(-1).Min();
+            return _wards.Values.Where(w => w is { State: WardState.Handed, IsOverdueTold: false })
+                .Select(w => (int)Math.Max(0, w.HandedAt + AnswerPatienceMs - now)).DefaultIfEmpty(-1).Min();
         }
     }
 
@@ -304,7 +310,9 @@ internal sealed unsafe class KeeperLink : IDisposable
             }
         }
 
-        overdue.ForEach(name => Tell(name, $"The keeper has not taken it on within {AnswerPatienceMs / 1000} s: it is stopped, or the machine is overloaded. Until it does, nobody may look after it when rpal is killed."));
+        overdue.ForEach(name =>
+            Tell(name, $"The keeper has not taken it on within {AnswerPatienceMs / 1000} s: it is stopped, or the machine is overloaded. "
+            + "Until it does, nobody may look after it when rpal is killed."));
     }
 
     private string? SendCopies(Kept ward)
@@ -312,7 +320,8 @@ internal sealed unsafe class KeeperLink : IDisposable
         int[] copies = ward.Copies!();
         int failed = Array.Find(copies, fd => fd < 0);
         ward.State = failed == 0 ? ward.State : WardState.Lost;
-        string? notice = failed == 0 ? Send(ward, copies) : failed == -(int)Errno.EBADF ? null : NotTaken(failed);     // EBADF: it has ended meanwhile
+        // EBADF: it has ended meanwhile.
+        string? notice = failed == 0 ? Send(ward, copies) : failed == -(int)Errno.EBADF ? null : NotTaken(failed);
         foreach (int fd in copies.Where(fd => fd >= 0))
         {
             _ = Sys.Close(fd);
@@ -321,7 +330,8 @@ internal sealed unsafe class KeeperLink : IDisposable
         return notice;
     }
 
-    private static string NotTaken(int error) => $"The keeper does not take it on ({ErrnoText.Describe(error)}): nobody tells it or looks after it when rpal is killed.";
+    private static string NotTaken(int error) =>
+        $"The keeper does not take it on ({ErrnoText.Describe(error)}): nobody tells it or looks after it when rpal is killed.";
 
     /// <returns>What the operator is to be told, or null.</returns>
     private string? Send(Kept ward, ReadOnlySpan<int> descriptors)

@@ -7,9 +7,8 @@ namespace Rpal.Hosting.Keeping;
 /// <summary>A keeper's process and the socket to it.</summary>
 /// <remarks>
 /// Started like a member's task, up to execve, and not by <see cref="System.Diagnostics.Process"/>: that one reaps every child where the
-/// host is process 1, so that
-/// members' exit codes would be lost. Its runtime starts no thread after its beginning: no tiered compilation, no concurrent collection, no
-/// diagnostics.
+/// host is process 1, so that members' exit codes would be lost. Its runtime starts no thread after its beginning: no tiered compilation,
+/// no concurrent collection, no diagnostics.
 /// </remarks>
 internal sealed unsafe class KeeperProcess : IDisposable
 {
@@ -63,7 +62,8 @@ internal sealed unsafe class KeeperProcess : IDisposable
             steps.Add("socket", SyscallNumber.Dup2, theirs, SocketThere);
             steps.Add("close the host's descriptors", SyscallNumber.CloseRange, SocketThere + 1, unchecked((nint)uint.MaxValue));
             steps.AddOpenSignalMask(memory);
-            steps.Add($"execute {path}", SyscallNumber.Execve, (nint)memory.Text(path), (nint)memory.Texts([.. command, $"{SocketThere}", $"{policy}"]), (nint)memory.Texts(Environment()));
+            steps.Add($"execute {path}", SyscallNumber.Execve, (nint)memory.Text(path),
+                (nint)memory.Texts([.. command, $"{SocketThere}", $"{policy}"]), (nint)memory.Texts(Environment()));
             SpawnBlock* block = steps.Block(memory);
             block->Steps[own].Result = NotDone;
             int pid = TaskSteps.Spawn(block);
@@ -114,7 +114,8 @@ internal sealed unsafe class KeeperProcess : IDisposable
         }
 
         TaskSteps.Forget(_pid);
-        return !_hasProgram && _block->Word == SpawnBlock.Failed ? $"{_steps.Names[_block->FailedStep]}: {ErrnoText.Describe((int)_block->Steps[_block->FailedStep].Result)}"
+        return !_hasProgram && _block->Word == SpawnBlock.Failed
+            ? $"{_steps.Names[_block->FailedStep]}: {ErrnoText.Describe((int)_block->Steps[_block->FailedStep].Result)}"
             : r < 0 ? $"it is not known how: {ErrnoText.Describe(r)}"
             : $"{MemberExit.Of(info)}";
     }
@@ -131,7 +132,8 @@ internal sealed unsafe class KeeperProcess : IDisposable
     {
         const int lookMs = 1;
         PollFd ended = new() { Fd = pidfd, Events = PollEvents.In };
-        for (int looks = 0; Volatile.Read(ref *result) == NotDone && looks < StepPatienceMs / lookMs && Sys.Poll(&ended, 1, lookMs) <= 0; looks++)
+        for (int looks = 0; Volatile.Read(ref *result) == NotDone && looks < StepPatienceMs / lookMs
+            && Sys.Poll(&ended, 1, lookMs) <= 0; looks++)
         {
         }
     }
@@ -152,7 +154,8 @@ internal sealed unsafe class KeeperProcess : IDisposable
             variables[(string)e.Key] = (string?)e.Value ?? "";
         }
 
-        foreach (string name in (string[])["DOTNET_TieredCompilation", "DOTNET_gcConcurrent", "DOTNET_gcServer", "DOTNET_EnableDiagnostics"])
+        foreach (string name in (string[])["DOTNET_TieredCompilation", "DOTNET_gcConcurrent", "DOTNET_gcServer",
+            "DOTNET_EnableDiagnostics"])
         {
             variables[name] = "0";
         }
@@ -165,7 +168,8 @@ internal sealed unsafe class KeeperProcess : IDisposable
     {
         if (result < 0)
         {
-            throw new MemberStartException(125, $"The keeper cannot be started: {what}: {ErrnoText.Describe(result)}.{(result == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
+            throw new MemberStartException(125, $"The keeper cannot be started: {what}: "
+                + $"{ErrnoText.Describe(result)}.{(result == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
         }
     }
 }

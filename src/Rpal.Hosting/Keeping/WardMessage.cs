@@ -15,7 +15,8 @@ internal sealed record WardMessage(int Pid, int Slot, int GraceMs, string Name)
 
     /// <returns>Null: it is none.</returns>
     public static WardMessage? Of(ReadOnlySpan<byte> bytes) =>
-        Encoding.UTF8.GetString(bytes).Split(' ', 4) is [var pid, var slot, var grace, var name] && int.TryParse(pid, out int p) && int.TryParse(slot, out int s) && int.TryParse(grace, out int g)
+        Encoding.UTF8.GetString(bytes).Split(' ', 4) is [var pid, var slot, var grace, var name] && int.TryParse(pid, out int p)
+            && int.TryParse(slot, out int s) && int.TryParse(grace, out int g)
             ? new WardMessage(p, s, g, name)
             : null;
 }

@@ -78,8 +78,8 @@ internal static unsafe class AddressSpace
     /// <summary>Generations of children that share the address space; one that is deeper counts as no orphan.</summary>
     private const int DepthLimit = 256;
 
-    /// <summary>Processes in this address space that a member left behind when it was gone, and that have executed no program yet. No parent
-    /// of theirs that is in this address space descends from <paramref name="parents"/>.</summary>
+    /// <summary>Processes in this address space that a member left behind when it was gone, and that have executed no program yet.
+    /// No parent of theirs that is in this address space descends from <paramref name="parents"/>.</summary>
     /// <param name="parents">This process and the members that live.</param>
     public static IReadOnlyList<int> Orphans(IReadOnlySet<int> parents)
     {

@@ -8,7 +8,8 @@ internal readonly record struct ElfSegment(long Address, long MemoryBytes, long 
 
 /// <summary>What of an ELF file matters for loading it: x86-64, position independent, checked.</summary>
 /// <remarks>The file stays its opener's: it must be open until the program is mapped.</remarks>
-internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long ProgramHeadersAddress, int ProgramHeaderCount, string? Interpreter, IReadOnlyList<ElfSegment> Segments)
+internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long ProgramHeadersAddress, int ProgramHeaderCount,
+    string? Interpreter, IReadOnlyList<ElfSegment> Segments)
 {
     private const int HeaderBytes = 64, ProgramHeaderBytes = 56, ProgramHeaderLimit = 128, InterpreterBytesLimit = 4096;
     private const int TypeExecutable = 2, TypeShared = 3, MachineX86_64 = 62;
@@ -48,9 +49,11 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
 
         int count = BinaryPrimitives.ReadUInt16LittleEndian(h[56..]), size = BinaryPrimitives.ReadUInt16LittleEndian(h[54..]);
         long tableOffset = BinaryPrimitives.ReadInt64LittleEndian(h[32..]);
-        if (count is 0 or > ProgramHeaderLimit || size != ProgramHeaderBytes || tableOffset < 0 || tableOffset > file.LengthBytes - (long)count * size)
+        if (count is 0 or > ProgramHeaderLimit || size != ProgramHeaderBytes || tableOffset < 0
+            || tableOffset > file.LengthBytes - (long)count * size)
         {
-            throw Refuse(path, $"has a damaged program header table ({count} entries of {size} bytes at {tableOffset}, file of {file.LengthBytes} bytes).");
+            throw Refuse(path, $"has a damaged program header table ({count} entries of {size} bytes at {tableOffset}, "
+                + $"file of {file.LengthBytes} bytes).");
         }
 
         Span<byte> table = new byte[count * size];
@@ -68,7 +71,8 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
             {
                 if (memoryBytes > ImageBytesLimit)
                 {
-                    throw Refuse(path, $"needs {memoryBytes} bytes for segment {i}; a member's program and its variables have at most {ImageBytesLimit} in all.");
+                    throw Refuse(path, $"needs {memoryBytes} bytes for segment {i}; "
+                        + $"a member's program and its variables have at most {ImageBytesLimit} in all.");
                 }
 
                 if (address < 0 || offset < 0 || fileBytes < 0 || fileBytes > memoryBytes || address > ImageBytesLimit - memoryBytes
@@ -97,7 +101,8 @@ internal sealed record ElfFile(ExecutableFile File, long EntryAddress, long Prog
                 interpreter = Encoding.UTF8.GetString(name, 0, end < 0 ? name.Length : end);
                 if (interpreter.Length == 0)
                 {
-                    throw Refuse(path, "names no ELF interpreter: its PT_INTERP entry is empty. Link it anew; a program without one needs -static-pie.");
+                    throw Refuse(path, "names no ELF interpreter: its PT_INTERP entry is empty. "
+                        + "Link it anew; a program without one needs -static-pie.");
                 }
             }
             else if (kind == PtPhdr)

@@ -5,8 +5,7 @@ namespace Rpal.Hosting.Loading;
 /// <summary>Maps an ELF file at a chosen address, as execve(2) would.</summary>
 /// <remarks>
 /// The host touches no page of the file's: a file that is cut short meanwhile would end it by SIGBUS. Where a segment ends within its last
-/// page from
-/// the file and more memory follows, that page is a copy:
+/// page from the file and more memory follows, that page is a copy:
 /// <code>
 /// │ pages of the file │ copy of the rest, zeros │ zeros │
 /// </code></remarks>
@@ -21,7 +20,8 @@ internal static unsafe class ElfLoader
     public static long Load(ElfFile elf, long where)
     {
         long low = elf.LowAddress, bias = where - low;
-        Map(elf, where, elf.HighAddress - low, Prot.None, MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
+        Map(elf, where, elf.HighAddress - low, Prot.None,
+            MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.FixedNoreplace, -1, 0);
         foreach (ElfSegment s in elf.Segments)
         {
             MapSegment(elf, s, bias);

@@ -9,7 +9,8 @@ internal sealed class ExecutableFile : IDisposable
 {
     private const int NotFound = 127, NotStartable = 126;
 
-    private ExecutableFile(string path, int descriptor, long lengthBytes) => (Path, Descriptor, LengthBytes) = (path, descriptor, lengthBytes);
+    private ExecutableFile(string path, int descriptor, long lengthBytes) =>
+        (Path, Descriptor, LengthBytes) = (path, descriptor, lengthBytes);
 
     /// <summary>As it was opened.</summary>
     public string Path { get; }
@@ -88,7 +89,8 @@ internal sealed class ExecutableFile : IDisposable
     {
         if (Read(into, offset) < into.Length)
         {
-            throw Refuse(Path, $"ended at its byte {offset} or soon behind while it was loaded, it had {LengthBytes} before: it is being written. Replace programs by rename (install, mv).");
+            throw Refuse(Path, $"ended at its byte {offset} or soon behind while it was loaded, it had {LengthBytes} before: "
+                + "it is being written. Replace programs by rename (install, mv).");
         }
     }
 

@@ -5,7 +5,8 @@ namespace Rpal.Hosting.Loading;
 
 /// <summary>A member's program as its files are: opened and checked. Looking at it starts nothing, and every start does it first.</summary>
 /// <remarks>Without a directory it has the host's, also when that has been removed.</remarks>
-internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string, string> Environment, ProgramFile Program, ElfFile Elf, ElfFile? Interpreter) : IDisposable
+internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string, string> Environment, ProgramFile Program, ElfFile Elf,
+    ElfFile? Interpreter) : IDisposable
 {
     /// <summary>What the main thread's stack has from the beginning: room for <see cref="InitialStack"/>, and what execve leaves below
     /// it.</summary>
@@ -16,12 +17,15 @@ internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string
     {
         string? directory = WorkingDirectory(definition);
         Dictionary<string, string> environment = EnvironmentOf(definition);
-        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory ?? "/", environment.GetValueOrDefault("PATH"));
+        ProgramFile program = ProgramFile.Resolve(definition.Command, definition.Arguments, directory ?? "/",
+            environment.GetValueOrDefault("PATH"));
         ExecutableFile? interpreter = null;
         try
         {
             ElfFile elf = ElfFile.Read(program.File);
-            interpreter = elf.Interpreter is null ? null : ProgramFile.Interpreter(elf.Path, elf.Interpreter, directory ?? "/", "This system has another C library than the program was built for.");
+            interpreter = elf.Interpreter is null ? null
+                : ProgramFile.Interpreter(elf.Path, elf.Interpreter, directory ?? "/",
+                "This system has another C library than the program was built for.");
             return new MemberImage(directory, environment, program, elf, interpreter is null ? null : ElfFile.Read(interpreter));
         }
         catch
@@ -54,7 +58,8 @@ internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string
     private static long MapStack(string name, SlotSpace space)
     {
         long top = space.Base + SlotSpace.StackEnd;
-        const int stack = MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Stack | MapFlags.GrowsDown | MapFlags.FixedNoreplace;
+        const int stack =
+            MapFlags.Private | MapFlags.Anonymous | MapFlags.NoReserve | MapFlags.Stack | MapFlags.GrowsDown | MapFlags.FixedNoreplace;
         nint r = Sys.Mmap((nint)(top - FirstStackBytes), (nuint)FirstStackBytes, Prot.Read | Prot.Write, stack, -1, 0);
         return r < 0 ? throw MappingRefusal.Of($"{name}: mapping its stack of {FirstStackBytes} bytes", (int)r) : top;
     }
@@ -70,7 +75,8 @@ internal sealed record MemberImage(string? Directory, IReadOnlyDictionary<string
         }
 
         string directory = wanted is ['/', ..] ? Path.GetFullPath(wanted) : Path.GetFullPath(wanted, host ?? throw Removed(definition, $"its working directory {wanted} is relative to it"));
-        return System.IO.Directory.Exists(directory) ? directory : throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
+        return System.IO.Directory.Exists(directory) ? directory
+            : throw new MemberStartException(126, $"{definition.Name}: working directory {directory} does not exist.");
     }
 
     private static MemberStartException Removed(MemberDefinition definition, string what) =>

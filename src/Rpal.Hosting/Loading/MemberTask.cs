@@ -17,7 +17,8 @@ internal static unsafe class MemberTask
 
     /// <summary>The calling thread must live as long as the member: the member gets its parent death signal when it ends (PR_SET_PDEATHSIG).</summary>
     /// <exception cref="MemberStartException">A step failed; the task is gone.</exception>
-    public static Started Start(string name, int slot, long entry, long rsp, string? workingDirectory, int stdin, int stdout, int stderr, int parentDeathSignal)
+    public static Started Start(string name, int slot, long entry, long rsp, string? workingDirectory, int stdin, int stdout, int stderr,
+        int parentDeathSignal)
     {
         using var memory = new TaskMemory();
         var steps = new TaskSteps();
@@ -35,14 +36,16 @@ internal static unsafe class MemberTask
             steps.Add("process group", SyscallNumber.Setpgid);
             steps.Add("parent death signal", SyscallNumber.Prctl, PrctlOp.SetParentDeathSignal, parentDeathSignal);
             steps.Add("name", SyscallNumber.Prctl, PrctlOp.SetName, (nint)memory.Text(name), required: false);
-            steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges, 1, required: !HostCapabilities.MayFilter, skip: HostCapabilities.MayFilter);
+            steps.Add("no new privileges (needed for the filter without CAP_SYS_ADMIN)", SyscallNumber.Prctl, PrctlOp.SetNoNewPrivileges,
+                1, required: !HostCapabilities.MayFilter, skip: HostCapabilities.MayFilter);
             int seccomp = steps.Add("system call filter", SyscallNumber.Seccomp, (nint)SeccompOp.SetModeFilter, (nint)ListenerFlags(), (nint)program);
             steps.AddOwnDescriptors();
             steps.Add("standard input", SyscallNumber.Dup2, stdin, 0);
             steps.Add("standard output", SyscallNumber.Dup2, stdout, 1);
             steps.Add("standard error", SyscallNumber.Dup2, stderr, 2);
             steps.Add("close the host's descriptors", SyscallNumber.CloseRange, LowestClosed, unchecked((nint)uint.MaxValue));
-            steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory ?? ""), skip: workingDirectory is null);
+            steps.Add($"working directory {workingDirectory}", SyscallNumber.Chdir, (nint)memory.Text(workingDirectory ?? ""),
+                skip: workingDirectory is null);
             steps.AddOpenSignalMask(memory);
             SpawnBlock* block = steps.Block(memory);
             block->Entry = (nint)entry;
@@ -51,7 +54,8 @@ internal static unsafe class MemberTask
             int pid = TaskSteps.Spawn(block);
             if (pid < 0)
             {
-                throw new MemberStartException(125, $"{name}: clone: {ErrnoText.Describe(pid)}.{(pid == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
+                throw new MemberStartException(125, $"{name}: clone: "
+                    + $"{ErrnoText.Describe(pid)}.{(pid == -(int)Errno.EAGAIN ? TaskLimits.Describe() : "")}");
             }
 
             int pidfd = Sys.PidfdOpen(pid, 0);                   // nobody else reaps our child: the number is still its
@@ -85,7 +89,8 @@ internal static unsafe class MemberTask
             }
 
             throw new MemberStartException(125, block->Word == SpawnBlock.Failed
-                ? $"{name}: {steps.Names[block->FailedStep]}: {ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}.{Nested(block->FailedStep == seccomp ? listener : 0)}"
+                ? $"{name}: {steps.Names[block->FailedStep]}: "
+                + $"{ErrnoText.Describe((int)block->Steps[block->FailedStep].Result)}.{Nested(block->FailedStep == seccomp ? listener : 0)}"
                 : $"{name}: its task did not reach its program within {StartTimeoutNs / 1_000_000_000} s (and was ended: {MemberExit.Of(info)}).");
         }
     }
@@ -136,7 +141,8 @@ internal static unsafe class MemberTask
     }
 
     private static string Nested(int filterResult) => filterResult != -(int)Errno.EBUSY ? ""
-        : " Something above this process supervises its system calls already, and the kernel allows one: a member of a family, or its child, cannot host another family.";
+        : " Something above this process supervises its system calls already, and the kernel allows one: "
+        + "a member of a family, or its child, cannot host another family.";
 
     private static uint ListenerFlags() =>
         SeccompFlags.NewListener | (KernelVersion.Current >= new Version(5, 19) ? SeccompFlags.WaitKillableRecv : 0);

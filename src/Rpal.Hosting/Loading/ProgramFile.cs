@@ -35,12 +35,14 @@ internal sealed record ProgramFile(ExecutableFile File, IReadOnlyList<string> Ar
                 string[] words = line.Split([' ', '\t'], 2, StringSplitOptions.RemoveEmptyEntries);
                 if (words.Length == 0)
                 {
-                    throw new MemberStartException(126, $"{file.Path}: script without an interpreter: its first line is '#!' alone. Name one, as in '#!/bin/sh'.");
+                    throw new MemberStartException(126, $"{file.Path}: script without an interpreter: its first line is '#!' alone. "
+                        + "Name one, as in '#!/bin/sh'.");
                 }
 
                 argv[0] = file.Path;
                 argv.InsertRange(0, words);
-                ExecutableFile interpreter = Interpreter(file.Path, words[0], workingDirectory, "Install it or correct the script's first line.");
+                ExecutableFile interpreter = Interpreter(file.Path, words[0], workingDirectory,
+                    "Install it or correct the script's first line.");
                 file.Dispose();
                 file = interpreter;
             }

@@ -12,7 +12,8 @@ internal static class TaskLimits
     public static string Describe()
     {
         long perUser = Sys.Limit(Resource.Processes);
-        return $" The host's RLIMIT_NPROC is {(perUser == Sys.NoLimit ? "unlimited" : $"{perUser} processes and threads of this user")}; {Groups()}; kernel.threads-max is {Read("/proc/sys/kernel/threads-max") ?? "not readable"}.";
+        return $" The host's RLIMIT_NPROC is {(perUser == Sys.NoLimit ? "unlimited" : $"{perUser} processes and threads of this user")}; "
+            + $"{Groups()}; kernel.threads-max is {Read("/proc/sys/kernel/threads-max") ?? "not readable"}.";
     }
 
     /// <summary>Of the host's control group and those above it the one with the fewest left.</summary>

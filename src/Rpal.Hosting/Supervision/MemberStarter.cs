@@ -25,7 +25,8 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
         }
         catch (Exception e) when (e is not MemberStartException)
         {
-            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {(e is OutOfMemoryException ? $"no memory, or no thread, is to be had.{TaskLimits.Describe()}" : e.OneLine())}");
+            string why = e is OutOfMemoryException ? $"no memory, or no thread, is to be had.{TaskLimits.Describe()}" : e.OneLine();
+            throw new MemberStartException(125, $"{definition.Name}: the host cannot start it: {why}");
         }
     }
 
@@ -73,5 +74,6 @@ internal sealed class MemberStarter(Family family, IFamilyObserver observer, Log
 
     /// <summary>A member's descriptors once more, in <see cref="Ward"/>'s order.</summary>
     /// <returns>-errno for those that cannot be made, EBADF once it has ended.</returns>
-    private static int[] Copies(Member member, OutputPump pump) => [member.CopyListener(), member.CopyProcess(), pump.Copy(0), pump.Copy(1)];
+    private static int[] Copies(Member member, OutputPump pump) =>
+        [member.CopyListener(), member.CopyProcess(), pump.Copy(0), pump.Copy(1)];
 }

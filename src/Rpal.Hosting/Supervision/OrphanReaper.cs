@@ -25,9 +25,11 @@ internal static class OrphanReaper
         while (true)
         {
             int r = Sys.Wait(0, WaitOptions.Exited | WaitOptions.NoWait, out SigInfoChild info);
-            if (r < 0 || !IsProcess(info.Pid) || !TaskSteps.ReapUnlessAwaited(info.Pid, () => _ = Sys.Wait(info.Pid, WaitOptions.Exited | WaitOptions.NoHang, out _)))
+            if (r < 0 || !IsProcess(info.Pid)
+                || !TaskSteps.ReapUnlessAwaited(info.Pid, () => _ = Sys.Wait(info.Pid, WaitOptions.Exited | WaitOptions.NoHang, out _)))
             {
-                Thread.Sleep(PauseMs);                           // ECHILD has no event, and a member is reaped when its callers have been told
+                // ECHILD has no event, and a member is reaped when its callers have been told.
+                Thread.Sleep(PauseMs);
             }
         }
     }

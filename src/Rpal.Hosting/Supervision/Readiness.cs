@@ -23,7 +23,8 @@ internal static class Readiness
     private static readonly string[] s_indirect =
     [
         "System.Diagnostics.DiagnosticSource", "System.Diagnostics.StackTrace", "System.Diagnostics.Tracing", "System.IO.Pipelines", "System.Net.Primitives", "System.Private.Uri",
-        "System.Reflection.Emit.ILGeneration", "System.Reflection.Emit.Lightweight", "System.Reflection.Primitives", "System.Security.Cryptography", "System.Text.Encoding.Extensions", "System.Text.Encodings.Web",
+        "System.Reflection.Emit.ILGeneration", "System.Reflection.Emit.Lightweight", "System.Reflection.Primitives",
+        "System.Security.Cryptography", "System.Text.Encoding.Extensions", "System.Text.Encodings.Web",
     ];
 
     /// <summary>Whether this program is a host and nothing else.</summary>

@@ -9,13 +9,15 @@ namespace Rpal.Machine.Blocks;
 internal static unsafe class BlockAddress
 {
     public static ThreadBlock* Thread(nint address) =>
-        IndexIn(address, FamilyLayout.ThreadBlocksOffset, ThreadBlock.SizeBytes, FamilyLayout.ThreadCapacity) >= 0 ? (ThreadBlock*)address : null;
+        IndexIn(address, FamilyLayout.ThreadBlocksOffset, ThreadBlock.SizeBytes, FamilyLayout.ThreadCapacity) >= 0
+            ? (ThreadBlock*)address : null;
 
     /// <summary>Reads the word once.</summary>
     public static ThreadBlock* Thread(ThreadBlock** word) => Thread(Volatile.Read(ref *(nint*)word));
 
     public static ReceiverBlock* Receiver(nint address) =>
-        IndexIn(address, FamilyLayout.ReceiversOffset, ReceiverBlock.SizeBytes, FamilyLayout.ReceiverCapacity) >= 0 ? (ReceiverBlock*)address : null;
+        IndexIn(address, FamilyLayout.ReceiversOffset, ReceiverBlock.SizeBytes, FamilyLayout.ReceiverCapacity) >= 0
+            ? (ReceiverBlock*)address : null;
 
     /// <summary>Reads the word once.</summary>
     public static ReceiverBlock* Receiver(ReceiverBlock** word) => Receiver(Volatile.Read(ref *(nint*)word));
@@ -24,7 +26,8 @@ internal static unsafe class BlockAddress
     public static ServiceEntry* Service(nint address)
     {
         long offset = address - (nint)FamilyHeader.Service(0);
-        return offset >= 0 && offset < FamilyLayout.ServiceCapacity * ServiceEntry.SizeBytes && offset % ServiceEntry.SizeBytes == 0 ? (ServiceEntry*)address : null;
+        return offset >= 0 && offset < FamilyLayout.ServiceCapacity * ServiceEntry.SizeBytes && offset % ServiceEntry.SizeBytes == 0
+            ? (ServiceEntry*)address : null;
     }
 
     /// <summary>The member in whose area a block lies. Its own words say the same, and can be written.</summary>
@@ -63,6 +66,7 @@ internal static unsafe class BlockAddress
 
         long inBlocks = offset % FamilyLayout.MemberAreaBytes - blocksOffset;
         bool isBlock = inBlocks >= 0 && inBlocks < (long)capacity * sizeBytes && inBlocks % sizeBytes == 0;
-        return isBlock && Volatile.Read(ref MemberBlock.At((int)(offset / FamilyLayout.MemberAreaBytes))->Magic) == FamilyLayout.Magic ? inBlocks / sizeBytes : -1;
+        return isBlock && Volatile.Read(ref MemberBlock.At((int)(offset / FamilyLayout.MemberAreaBytes))->Magic) == FamilyLayout.Magic
+            ? inBlocks / sizeBytes : -1;
     }
 }

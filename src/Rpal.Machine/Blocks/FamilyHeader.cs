@@ -17,7 +17,8 @@ namespace Rpal.Machine.Blocks;
 internal unsafe struct FamilyHeader
 {
     public const int SizeBytes = 4096;
-    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312, PointCapacity = 64, AccountingOffset = 888, StrayedPidOffset = 892;
+    public const int SpinLimitOffset = 20, RoutinesOffset = 48, InjectSignalOffset = 304, KillWordOffset = 308, PointHitsOffset = 312,
+        PointCapacity = 64, AccountingOffset = 888, StrayedPidOffset = 892;
 
     [FieldOffset(0)] public ulong Magic;
     [FieldOffset(8)] public uint AbiVersion;

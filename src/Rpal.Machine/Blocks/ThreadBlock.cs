@@ -81,5 +81,6 @@ internal unsafe struct ThreadBlock
 
     /// <summary>The member whose thread has claimed a receiver, or -1.</summary>
     public static int ClaimerOf(uint stateWord) =>
-        (ReceiverState)(byte)stateWord == ReceiverState.Foreign && stateWord >> ClaimerShift != 0 ? (int)((stateWord >> ClaimerShift) - 1) / FamilyLayout.ThreadCapacity : -1;
+        (ReceiverState)(byte)stateWord == ReceiverState.Foreign && stateWord >> ClaimerShift != 0
+            ? (int)((stateWord >> ClaimerShift) - 1) / FamilyLayout.ThreadCapacity : -1;
 }

@@ -124,8 +124,7 @@ internal sealed partial class Emitter
         c.jmp(L("exit_return"));
 
         // A nested call: the kernel thread is another's, and its block says that it executes the sender's receiver. A lazy switch between
-        // the
-        // looks brings the context home, so the first look is made again.
+        // the looks brings the context home, so the first look is made again.
         Here("call_elsewhere");
         c.rdgsbase(r8);
         EmitIsBlock(r8, "not_own");                              // before anything is believed that lies there

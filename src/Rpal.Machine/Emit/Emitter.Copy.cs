@@ -27,9 +27,8 @@ internal sealed partial class Emitter
 
     /// <summary>
     /// The trampolines' first look, before any state: a fault of <c>copy_move</c>, or of a first look through a GS that somebody took, goes
-    /// on at its
-    /// recovery point. So it holds at home, foreign and in a thread without a block alike, and neither a switch nor the program's handler
-    /// comes of it.
+    /// on at its recovery point. So it holds at home, foreign and in a thread without a block alike, and neither a switch nor the program's
+    /// handler comes of it.
     /// In: edi = signal, rsi = siginfo, rdx = ucontext, on the stack as the kernel left it. Changes rax.
     /// </summary>
     private void EmitRecoveryPoint()

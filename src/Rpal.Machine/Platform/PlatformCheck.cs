@@ -5,8 +5,8 @@ internal static class PlatformCheck
 {
     private static PlatformReport? s_canRun;
 
-    /// <summary>What a family cannot do without, as far as a few system calls can tell (well under 1 ms). Asked until a family can run here:
-    /// what is missing may be a descriptor that is free later.</summary>
+    /// <summary>What a family cannot do without, as far as a few system calls can tell (well under 1 ms).
+    /// Asked until a family can run here: what is missing may be a descriptor that is free later.</summary>
     public static PlatformReport Required
     {
         get

@@ -31,7 +31,8 @@ internal static unsafe class MemberRuntime
         FamilyMembership.Member => $"Member {s_member->Index} of the family of host process {Header->HostPid}.",
         FamilyMembership.VersionMismatch => $"The family's host uses memory layout {s_hostAbi}, this program's Rpal library {FamilyLayout.AbiVersion}. Use the same version of Rpal for both.",
         _ => "This process is not in a family: 'rpal run' did not start it itself, so no other process shares its address space. Start it with: "
-            + "rpal run PROGRAM ARGS -- OTHER ARGS. What a member starts or execs is no member: name the program itself, not a script or shell that execs it.",
+            + "rpal run PROGRAM ARGS -- OTHER ARGS. What a member starts or execs is no member: name the program itself, "
+            + "not a script or shell that execs it.",
     };
 
     /// <summary>Makes this process able to call and to be called. Nothing happens to a program that never asks for it.</summary>

@@ -5,9 +5,8 @@ namespace Rpal.Internal;
 /// <summary>This process's part of the address space: what it may lend to a call.</summary>
 /// <remarks>
 /// Invariant: <b>a frame never points outside its sender's slot.</b> A slot stays until every call that its process began is over, so what
-/// a
-/// receiver reads and writes is there for as long as it works. What a handler was lent belongs to its own caller, whose call ends when the
-/// handler's process dies: handed on by reference, it would be written after that.
+/// a receiver reads and writes is there for as long as it works. What a handler was lent belongs to its own caller, whose call ends when
+/// the handler's process dies: handed on by reference, it would be written after that.
 /// </remarks>
 internal static unsafe class OwnMemory
 {

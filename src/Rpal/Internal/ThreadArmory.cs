@@ -11,8 +11,7 @@ namespace Rpal.Internal;
 /// selector in it. Each arming looks at a few others, so that the number of blocks stays below twice the threads alive plus a
 /// constant, however many come and go.
 /// <para>Comes back: a block, when its TID is gone (a new thread with that number releases it as well). Its reply sequence goes on, so that
-/// an answer to the
-/// earlier owner's call is not taken for one to this one's.</para>
+/// an answer to the earlier owner's call is not taken for one to this one's.</para>
 /// </remarks>
 internal static unsafe class ThreadArmory
 {
@@ -77,7 +76,8 @@ internal static unsafe class ThreadArmory
             PerCpuThread.Forget(block);
             Release(tid);
             throw r == -(int)Errno.EBUSY ? GsIsTaken()
-                : new RpalException(RpalError.Unsupported, new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
+                : new RpalException(RpalError.Unsupported,
+                new PlatformReport([PlatformFinding.FromCall(PlatformFeature.Dispatch, "prctl", r)]).Refusal!);
         }
 
         PerCpuThread.Armed();
