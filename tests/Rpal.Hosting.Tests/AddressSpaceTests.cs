@@ -11,11 +11,13 @@ public sealed class AddressSpaceTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [NeedsGccTheory]
-    [InlineData("settings", "prctl(PR_SET_MDWE) is refused (EINVAL)")]
+    [InlineData("settings", "prctl(PR_SET_MDWE) is refused (EINVAL)", "prctl(PR_SET_MEMORY_MERGE) is refused (EINVAL)", "prctl(PR_FUTEX_HASH) is refused (EINVAL)",
+        "prctl(PR_SET_MM) is refused (EPERM)")]
     [InlineData("tables", "modify_ldt is refused (ENOSYS)", "shadow stacks are refused (EOPNOTSUPP)", "mmap with MAP_32BIT fails (ENOMEM)", "migrate_pages is refused (EPERM)")]
     [InlineData("seals", "mseal is refused (ENOSYS")]
-    [InlineData("own-filter", "seccomp's strict mode fails (EINVAL)")]
-    [InlineData("limits", "RLIMIT_AS of 4194304 MiB is compared with the memory of the whole family")]
+    [InlineData("own-filter", "seccomp's strict mode fails (EINVAL)", "a seccomp filter with a listener fails (EBUSY)")]
+    [InlineData("limits", "RLIMIT_AS of 4194304 MiB is compared with the memory of the whole family",
+        "RLIMIT_DATA of 4194304 MiB is compared with the memory of the whole family")]
     [InlineData("limits-of-a-child")]
     [InlineData("ranges")]
     [InlineData("locks")]
