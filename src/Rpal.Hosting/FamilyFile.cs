@@ -94,7 +94,7 @@ internal static class FamilyFile
 
         var ready = new JsonFields(element, $"{where}: \"ready\"", ["service"]);
         return ready.Find("service") is { ValueKind: JsonValueKind.Array } ? ready.Texts("service")
-            : [ready.Text("service") ?? throw ready.Wrong("names no \"service\"; it takes { \"service\": \"NAME\" } or a list of names")];
+            : [ready.Text("service") ?? throw ready.Wrong("names no \"service\"; it takes { \"service\": \"NAME\" } or { \"service\": [\"NAME\", \"OTHER\"] }")];
     }
 
     private static TimeSpan? Seconds(double? seconds) => seconds is { } s ? TimeSpan.FromSeconds(s) : null;
