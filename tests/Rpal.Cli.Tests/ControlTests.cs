@@ -47,6 +47,20 @@ public sealed class ControlTests : IDisposable
         Assert.Contains("another program", _family.Ask("ps").Output, StringComparison.Ordinal);
     }
 
+    /// <summary>The first answer of a host is its slowest, and the family may be over before it is said.</summary>
+    [Theory]
+    [InlineData("stop")]
+    [InlineData("stop", "sleep")]
+    [InlineData("kill", "sleep")]
+    public void Who_asks_for_the_end_of_a_family_is_told_that_it_was_done(params string[] words)
+    {
+        RpalProcess host = _family.Run("sleep", "1000");
+        host.AwaitError("started");
+        RpalProcess.Result r = _family.Ask(words);
+        Assert.True(r.ExitCode == 0 && r.Error.Length == 0, $"exit code {r.ExitCode}: {r.Error}");
+        _ = host.End();
+    }
+
     [Theory]
     [InlineData("--host abc: takes a whole number.", "ps", "--host", "abc")]
     [InlineData("--tail abc: takes a whole number.", "logs", "--tail", "abc")]

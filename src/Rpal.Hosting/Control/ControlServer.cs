@@ -26,8 +26,8 @@ internal sealed class ControlServer : IDisposable
     private readonly FamilyControl _family;
     private readonly CancellationTokenSource _end = new();
     private readonly IFamilyObserver _observer;
-    private readonly object _followersLock = new();
-    private int _connections, _followers;
+    private readonly object _answersLock = new();
+    private int _connections, _answers, _followers;
 
     private ControlServer(Socket listener, string path, FamilyControl family, IFamilyObserver observer)
     {
@@ -62,15 +62,28 @@ internal sealed class ControlServer : IDisposable
         _listener.Dispose();
         File.Delete(_path);
         _family.Logs.Close();
-        lock (_followersLock)
+        AwaitAnswers();
+        _end.Cancel();
+    }
+
+    /// <summary>Waits for those who are being answered, not least for who has asked for this end.</summary>
+    private void AwaitAnswers()
+    {
+        long begin = Environment.TickCount64;
+        lock (_answersLock)
         {
-            for (long until = Environment.TickCount64 + (long)s_lastWords.TotalMilliseconds; _followers > 0 && Environment.TickCount64 < until;)
+            while (_answers > 0)
             {
-                _ = Monitor.Wait(_followersLock, (int)Math.Max(1, until - Environment.TickCount64));
+                TimeSpan patience = _answers > _followers ? s_patience : s_lastWords;
+                long left = begin + (long)patience.TotalMilliseconds - Environment.TickCount64;
+                if (left <= 0)
+                {
+                    return;
+                }
+
+                _ = Monitor.Wait(_answersLock, (int)left);
             }
         }
-
-        _end.Cancel();
     }
 
     private async Task AcceptAsync()
@@ -170,6 +183,7 @@ internal sealed class ControlServer : IDisposable
     private async Task AnswerAsync(Socket peer, byte[] line)
     {
         int follows = 0;
+        AddAnswers(1, 0);
         try
         {
             ControlAnswer answer;
@@ -178,7 +192,7 @@ internal sealed class ControlServer : IDisposable
                 ControlRequest request = JsonSerializer.Deserialize<ControlRequest>(line, ControlJson.Options) ?? throw new JsonException("The request is null.");
                 request.Check();
                 follows = request.Follow ? 1 : 0;
-                AddFollowers(follows);
+                AddAnswers(0, follows);
                 answer = await DoAsync(peer, request).ConfigureAwait(false);
             }
             catch (Exception e) when (e is not (SocketException or OperationCanceledException or ObjectDisposedException))
@@ -190,16 +204,17 @@ internal sealed class ControlServer : IDisposable
         }
         finally
         {
-            AddFollowers(-follows);
+            AddAnswers(-1, -follows);
         }
     }
 
-    private void AddFollowers(int count)
+    private void AddAnswers(int answers, int followers)
     {
-        lock (_followersLock)
+        lock (_answersLock)
         {
-            _followers += count;
-            Monitor.PulseAll(_followersLock);                    // the last one to go lets Dispose go on
+            _answers += answers;
+            _followers += followers;
+            Monitor.PulseAll(_answersLock);                      // the last one to go lets Dispose go on
         }
     }
 
