@@ -5,8 +5,8 @@ namespace Rpal;
 /// <para>Request and answer are lent until the handler returns. A handler may hand them on to a call of its own: that process gets
 /// copies.</para>
 /// <para>A handler leaves nothing behind in its thread: AsyncLocals (culture, principal, activity), synchronization context, name, priority
-/// and background are reset when it returns. Thread-statics, and what native code changed of the thread, stay, as in the thread
-/// pool.</para>
+/// and background are reset when it returns. Thread-statics, a pending interrupt, and what native code changed of the thread stay,
+/// as in the thread pool.</para>
 /// </remarks>
 /// <typeparam name="TRequest">An unmanaged type, the same on both sides.</typeparam>
 /// <typeparam name="TAnswer">An unmanaged type, the same on both sides.</typeparam>
