@@ -7,13 +7,20 @@ namespace Rpal.Cli;
 /// <summary>Hands rpal's signals to the family.</summary>
 /// <remarks><code>
 /// running ──SIGTERM or SIGINT──► stopping: in order, each member with its grace ──SIGTERM or SIGINT again──► killed
+///                                  the same signal within <see cref="SameRequestMs"/>: the same request, and nothing happens
 ///    SIGHUP, SIGQUIT: forwarded, in any state
-/// </code></remarks>
+/// </code>timeout(1) signals its child and then its group, npm and make pass on what the terminal sends as well, systemd signals a whole control
+/// group: then one request arrives twice.</remarks>
 internal sealed class StopPolicy : IDisposable
 {
+    /// <summary>From a request to stop; longer than programs take to pass a signal on, and no wait for a person who presses Ctrl+C again.</summary>
+    public const int SameRequestMs = 500;
+
     private readonly FamilyHost _host;
     private readonly PosixSignalRegistration[] _registrations;
+    private readonly Lock _lock = new();
     private bool _stopping;
+    private (int Signal, long AtMs) _request;
 
     public StopPolicy(FamilyHost host)
     {
@@ -31,10 +38,17 @@ internal sealed class StopPolicy : IDisposable
     /// <param name="by">Who wants it.</param>
     public void Begin(string by)
     {
-        if (!Interlocked.Exchange(ref _stopping, true))
+        lock (_lock)
         {
-            _host.Stop(Signal.SIGTERM, by);
+            if (_stopping)
+            {
+                return;
+            }
+
+            _stopping = true;
         }
+
+        _host.Stop(Signal.SIGTERM, by);
     }
 
     public void Dispose()
@@ -48,7 +62,20 @@ internal sealed class StopPolicy : IDisposable
     private void OnStop(PosixSignalContext context, int signal)
     {
         context.Cancel = true;
-        if (Interlocked.Exchange(ref _stopping, true))
+        bool isFurther;
+        lock (_lock)
+        {
+            (int Signal, long AtMs) now = (signal, Environment.TickCount64);
+            if (now.Signal == _request.Signal && now.AtMs - _request.AtMs < SameRequestMs)
+            {
+                return;
+            }
+
+            (isFurther, _stopping) = (_stopping, true);
+            _request = isFurther ? _request : now;
+        }
+
+        if (isFurther)
         {
             _host.Kill($"a further {SignalName.Of(signal)} to rpal");
         }

@@ -58,6 +58,28 @@ public sealed class RunSignalTests
         Assert.Contains("rpal: sh  killed by a further SIGTERM to rpal", r.ErrorLines);
     }
 
+    /// <summary>It signals its child and then its group, so rpal gets two.</summary>
+    [Fact]
+    public void A_stop_that_timeout_sends_twice_leaves_members_their_grace()
+    {
+        const string cleans = "trap 'echo cleaning; sleep 1; echo clean; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+        ChildOutput run = Child.Run(RunningFamily.Patience, "timeout", "3", Path.Combine(AppContext.BaseDirectory, "Rpal.Cli"), "run", "sh", "-c", cleans);
+        Assert.Contains("clean\n", run.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("further", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_same_stop_again_kills_once_it_cannot_be_the_same_request()
+    {
+        using var rpal = new RpalProcess("run", "--grace", "10000", "/bin/sh", "-c", Stubborn);
+        rpal.AwaitOutput("ready");
+        rpal.Send(Signal.SIGTERM);
+        rpal.AwaitError("stopped by SIGTERM");
+        Thread.Sleep(2 * StopPolicy.SameRequestMs);              // what is tested
+        rpal.Send(Signal.SIGTERM);
+        Assert.Contains("rpal: sh  killed by a further SIGTERM to rpal", rpal.End().ErrorLines);
+    }
+
     /// <summary>As nohup(1) and a script's background job start it.</summary>
     [Theory]
     [InlineData(Signal.SIGHUP, "HUP")]
