@@ -44,7 +44,8 @@ internal static class RpalCommandLine
         if (parsed.Errors.Count > 0)
         {
             string command = parsed.CommandResult.Command == root ? Name : $"{Name} {parsed.CommandResult.Command.Name}";
-            string message = parsed.UnmatchedTokens is [var word, ..] ? $"{word}: no such command or option." : MissingIn(parsed) ?? parsed.Errors[0].Message;
+            string message = parsed.UnmatchedTokens is [var word, ..] ? $"{word}: no such command or option."
+                : MissingIn(parsed) ?? parsed.Errors[0].Message;
             return Problem.Report(ExitCode.Usage, $"{message} See {command} --help.");
         }
 
@@ -56,8 +57,11 @@ internal static class RpalCommandLine
     private static string? MissingIn(ParseResult parsed)
     {
         CommandResult command = parsed.CommandResult;
-        Argument? missing = command.Command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > (command.GetResult(a)?.Tokens.Count ?? 0));
-        return missing is null ? null : $"{command.Command.Name} needs {missing.HelpName ?? missing.Name}, the {char.ToLowerInvariant(missing.Description![0])}{missing.Description[1..]}.";
+        Argument? missing = command.Command.Arguments.FirstOrDefault(a =>
+            a.Arity.MinimumNumberOfValues > (command.GetResult(a)?.Tokens.Count ?? 0));
+        return missing is null ? null
+            : $"{command.Command.Name} needs {missing.HelpName ?? missing.Name}, "
+            + $"the {char.ToLowerInvariant(missing.Description![0])}{missing.Description[1..]}.";
     }
 
     /// <summary>The library's help, with run's usage line as it is: options only come before the first program.</summary>

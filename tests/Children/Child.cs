@@ -8,8 +8,7 @@ namespace Rpal.Children;
 
 /// <summary>
 /// A process that a test starts, and all that it starts in its turn, also what outlives it: they have a mark in their environment. All are
-/// killed
-/// when the child is disposed.
+/// killed when the child is disposed.
 /// </summary>
 /// <remarks>PR_SET_PDEATHSIG would not do: it strikes when the thread that forked ends, and here that is one of the pool.</remarks>
 internal sealed class Child : IDisposable
@@ -22,7 +21,8 @@ internal sealed class Child : IDisposable
     /// <summary>A test run that is broken off leaves nobody behind either.</summary>
     static Child() => AppDomain.CurrentDomain.ProcessExit += (_, _) => KillRunning();
 
-    private readonly string _mark = $"{MarkVariable}={Environment.ProcessId}.{Stopwatch.GetTimestamp()}.{Interlocked.Increment(ref s_count)}.";
+    private readonly string _mark =
+        $"{MarkVariable}={Environment.ProcessId}.{Stopwatch.GetTimestamp()}.{Interlocked.Increment(ref s_count)}.";
 
     private Child(ProcessStartInfo start, ulong blocked = 0)
     {
@@ -66,7 +66,8 @@ internal sealed class Child : IDisposable
 
     /// <summary>Processes with the mark that are not zombies.</summary>
     public int[] Survivors() => [.. from directory in Directory.GetDirectories("/proc")
-                                    where int.TryParse(Path.GetFileName(directory), out _) && ReadOrEmpty(directory + "/environ").Contains(_mark, StringComparison.Ordinal)
+                                    where int.TryParse(Path.GetFileName(directory), out _) && ReadOrEmpty(directory + "/environ")
+                                        .Contains(_mark, StringComparison.Ordinal)
                                     select int.Parse(Path.GetFileName(directory), CultureInfo.InvariantCulture)];
 
     /// <summary>Kills until nobody is left: one may be starting another just now.</summary>
@@ -93,7 +94,8 @@ internal sealed class Child : IDisposable
             text.Append(CultureInfo.InvariantCulture, $"\nprocess {pid}: {ReadOrEmpty($"/proc/{pid}/cmdline").Replace('\0', ' ')}");
             foreach (string task in TasksOf(pid))
             {
-                text.Append(CultureInfo.InvariantCulture, $"\n  {Path.GetFileName(task)} {ReadOrEmpty(task + "/comm").Trim()}: {StateOf(task)}, syscall {ReadOrEmpty(task + "/syscall").Trim()}");
+                text.Append(CultureInfo.InvariantCulture, $"\n  {Path.GetFileName(task)} {ReadOrEmpty(task + "/comm").Trim()}: "
+                    + $"{StateOf(task)}, syscall {ReadOrEmpty(task + "/syscall").Trim()}");
             }
         }
 
@@ -128,7 +130,8 @@ internal sealed class Child : IDisposable
     }
 
     /// <summary>The letter of proc_pid_stat(5).</summary>
-    private static string StateOf(string task) => ReadOrEmpty(task + "/stat") is { Length: > 0 } stat ? stat[(stat.LastIndexOf(')') + 2)..][..1] : "gone";
+    private static string StateOf(string task) => ReadOrEmpty(task + "/stat") is { Length: > 0 } stat
+        ? stat[(stat.LastIndexOf(')') + 2)..][..1] : "gone";
 
     private static string ReadOrEmpty(string file)
     {

@@ -46,7 +46,12 @@ internal static unsafe class SignalStart
         KernelSigaction known;
         Check(Sys.RtSigaction(Signal.SIGSEGV, null, &known), "rt_sigaction");        // the runtime's: with a restorer
         s_emptyHandler = s_emptyHandler != 0 ? s_emptyHandler : WriteEmptyHandler();
-        KernelSigaction empty = new() { Handler = s_emptyHandler, Flags = SignalActionFlags.Restorer | SignalActionFlags.Restart | SignalActionFlags.OnStack, Restorer = known.Restorer };
+        KernelSigaction empty = new()
+        {
+            Handler = s_emptyHandler,
+            Flags = SignalActionFlags.Restorer | SignalActionFlags.Restart | SignalActionFlags.OnStack,
+            Restorer = known.Restorer
+        };
         for (int signal = 1; signal <= LastSignal; signal++)
         {
             KernelSigaction action;

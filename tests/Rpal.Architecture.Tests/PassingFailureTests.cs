@@ -2,14 +2,16 @@ using System.Text.RegularExpressions;
 
 namespace Rpal.Architecture.Tests;
 
-/// <summary>What fails once, for want of a descriptor perhaps, is asked again: nothing keeps an exception for the life of a process.</summary>
+/// <summary>What fails once, for want of a descriptor perhaps, is asked again:
+/// nothing keeps an exception for the life of a process.</summary>
 /// <remarks>A Lazy keeps it unless its mode is PublicationOnly, a static initializer always does (TypeInitializationException).</remarks>
 public sealed partial class PassingFailureTests
 {
     [Fact]
     public void Nothing_in_the_product_keeps_a_passing_failure()
     {
-        string[] found = [.. Repository.SourceFiles("src").SelectMany(file => Keepers(File.ReadAllText(file)).Select(text => $"{Path.GetRelativePath(Repository.Root, file)}: {text}"))];
+        string[] found = [.. Repository.SourceFiles("src")
+            .SelectMany(file => Keepers(File.ReadAllText(file)).Select(text => $"{Path.GetRelativePath(Repository.Root, file)}: {text}"))];
         Assert.True(found.Length == 0, $"Kept for ever when it fails:\n{string.Join('\n', found)}");
     }
 

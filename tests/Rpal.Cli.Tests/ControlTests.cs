@@ -229,14 +229,16 @@ public sealed class ControlTests : IDisposable
     public void A_member_starts_again_although_the_directory_that_rpal_was_started_in_has_been_removed()
     {
         string gone = Directory.CreateDirectory(Path.Combine(_family.Folder, "gone")).FullName;
-        using var host = new RpalProcess(gone, ["run", "sh", "-c", "readlink /proc/$$/cwd; exec sleep 1000"], runtimeFolder: _family.Folder);
+        using var host = new RpalProcess(gone, ["run", "sh", "-c", "readlink /proc/$$/cwd; exec sleep 1000"],
+            runtimeFolder: _family.Folder);
         host.AwaitOutput(gone);
         Directory.Delete(gone);
         Assert.Equal(0, _family.Ask("restart", "sh").ExitCode);
         host.AwaitOutput($"{gone} (deleted)");
         RpalProcess.Result refused = _family.Ask("restart", "sh", "--", "./program");
         Assert.Equal(126, refused.ExitCode);
-        Assert.Contains("the directory that rpal was started in has been removed", Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains("the directory that rpal was started in has been removed", Assert.Single(refused.ErrorLines),
+            StringComparison.Ordinal);
         Assert.Equal(0, _family.Ask("stop").ExitCode);
         _ = host.End();
     }

@@ -91,7 +91,8 @@ public sealed class HostDeathTests : IDisposable
     [Fact]
     public void A_killed_keeper_is_reported_and_another_looks_after_the_members()
     {
-        RpalProcess host = _family.Run("sh", "-c", "trap 'echo told; exit 0' TERM; echo ready; while :; do read x </dev/null; done", "--", "sh", "-c", "exec >&- 2>&-; exec sleep 1000");
+        RpalProcess host = _family.Run("sh", "-c", "trap 'echo told; exit 0' TERM; echo ready; while :; do read x </dev/null; done",
+            "--", "sh", "-c", "exec >&- 2>&-; exec sleep 1000");
         host.AwaitOutput("ready");
         int shell = RunningFamily.PidOf(host, "sh-1"), sleeper = RunningFamily.PidOf(host, "sh-2");
         RunningFamily.Kill(KeeperOf(host.Pid));
@@ -164,8 +165,10 @@ public sealed class HostDeathTests : IDisposable
     public void As_process_1_it_learns_exit_codes_and_reaps_orphans()
     {
         string rpal = Path.Combine(AppContext.BaseDirectory, "Rpal.Cli");
-        const string leavesOrphan = "setsid sh -c 'sleep 0.2; setsid sleep 0.2 & exit 0' & sleep 1.5; grep -l '^State:.Z' /proc/[0-9]*/status && exit 9; exit 3";
-        ChildOutput run = Child.Run(RunningFamily.Patience, "unshare", [.. NeedsMountsFactAttribute.Unshare, "--pid", "--fork", "--mount-proc", rpal, "run", "sh", "-c", leavesOrphan]);
+        const string leavesOrphan = "setsid sh -c 'sleep 0.2; setsid sleep 0.2 & exit 0' & sleep 1.5; "
+            + "grep -l '^State:.Z' /proc/[0-9]*/status && exit 9; exit 3";
+        ChildOutput run = Child.Run(RunningFamily.Patience, "unshare",
+            [.. NeedsMountsFactAttribute.Unshare, "--pid", "--fork", "--mount-proc", rpal, "run", "sh", "-c", leavesOrphan]);
         Assert.Contains("exit code 3", run.Error, StringComparison.Ordinal);
         Assert.Equal(3, run.ExitCode);
     }

@@ -9,7 +9,8 @@ internal sealed class PidsGroup : IDisposable
     public PidsGroup() => Directory.CreateDirectory(_folder);
 
     /// <summary>Why tests that need it are skipped; null when one can be made.</summary>
-    public static string? Missing { get; } = s_parent is null ? "needs a control group with the pids controller in which groups can be made" : null;
+    public static string? Missing { get; } = s_parent is null
+        ? "needs a control group with the pids controller in which groups can be made" : null;
 
     public void Add(int pid) => File.WriteAllText(Path.Combine(_folder, "cgroup.procs"), $"{pid}");
 

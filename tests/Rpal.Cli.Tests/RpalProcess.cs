@@ -31,7 +31,8 @@ internal sealed class RpalProcess : IDisposable
     {
     }
 
-    private RpalProcess(ProcessStartInfo start, string? workingDirectory = null, TimeSpan? limit = null, string? runtimeFolder = null, ulong blocked = 0)
+    private RpalProcess(ProcessStartInfo start, string? workingDirectory = null, TimeSpan? limit = null, string? runtimeFolder = null,
+        ulong blocked = 0)
     {
         (start.RedirectStandardInput, start.RedirectStandardOutput, start.RedirectStandardError) = (true, true, true);
         start.WorkingDirectory = workingDirectory ?? "";
@@ -50,13 +51,16 @@ internal sealed class RpalProcess : IDisposable
 
     /// <summary>One where a system call fails with EPERM, with that first argument or any.</summary>
     public static RpalProcess Denying(long number, int? firstArgument, params string[] arguments) =>
-        new(new ProcessStartInfo(RunningFamily.Program("Rpal.TestMember"), ["deny", $"{number}", firstArgument is { } a ? $"{a}" : "-", Program, .. arguments]));
+        new(new ProcessStartInfo(RunningFamily.Program("Rpal.TestMember"),
+            ["deny", $"{number}", firstArgument is { } a ? $"{a}" : "-", Program, .. arguments]));
 
     /// <summary>One that a shell starts, after words of the shell: traps, limits.</summary>
-    public static RpalProcess AfterShell(string words, params string[] arguments) => new(new ProcessStartInfo("/bin/sh", ["-c", $"{words}; exec \"$0\" \"$@\"", Program, .. arguments]));
+    public static RpalProcess AfterShell(string words, params string[] arguments) =>
+        new(new ProcessStartInfo("/bin/sh", ["-c", $"{words}; exec \"$0\" \"$@\"", Program, .. arguments]));
 
     /// <summary>One that starts with signals blocked: bit n-1 for signal n.</summary>
-    public static RpalProcess Blocking(ulong signals, params string[] arguments) => new(new ProcessStartInfo(Program, arguments), blocked: signals);
+    public static RpalProcess Blocking(ulong signals, params string[] arguments) =>
+        new(new ProcessStartInfo(Program, arguments), blocked: signals);
 
     /// <summary>What it wrote and how it ended.</summary>
     public sealed record Result(int ExitCode, byte[] OutputBytes, string Error)

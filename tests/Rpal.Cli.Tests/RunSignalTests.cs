@@ -5,7 +5,8 @@ namespace Rpal.Cli.Tests;
 public sealed class RunSignalTests
 {
     /// <summary>Prints which signals a member blocks and ignores: none.</summary>
-    private const string Signals = "while read what mask; do case $what in SigBlk:|SigIgn:) echo $what $mask;; esac; done < /proc/$$/status";
+    private const string Signals = "while read what mask; do case $what in SigBlk:|SigIgn:) echo $what $mask;; esac; "
+        + "done < /proc/$$/status";
     private const string NoSignals = "SigBlk: 0000000000000000\nsh  | SigIgn: 0000000000000000";
 
     private const string Stubborn = "trap '' TERM; trap 'echo interrupted' INT; echo ready; while :; do sleep 0.05; done";
@@ -87,7 +88,8 @@ public sealed class RunSignalTests
     [InlineData(Signal.SIGQUIT, "QUIT")]
     public void A_signal_that_rpal_was_started_to_ignore_is_not_passed_on_and_members_may_handle_it(int signal, string name)
     {
-        using var rpal = RpalProcess.AfterShell($"trap '' {name}", "run", "/bin/sh", "-c", $"trap 'echo seen; exit 7' {name}; {Signals}; while :; do sleep 0.05; done");
+        using var rpal = RpalProcess.AfterShell($"trap '' {name}", "run", "/bin/sh", "-c", $"trap 'echo seen; exit 7' {name}; {Signals}; "
+            + "while :; do sleep 0.05; done");
         rpal.AwaitOutput(NoSignals);
         rpal.Send(signal);                                       // discarded by the kernel at once
         rpal.Send(Signal.SIGTERM);
@@ -116,7 +118,8 @@ public sealed class RunSignalTests
     [Fact]
     public void A_rpal_that_was_started_with_SIGCHLD_ignored_learns_of_the_end_of_what_it_starts()
     {
-        using var rpal = RpalProcess.AfterShell("trap '' CHLD", "torture", "--seconds", "1", "--per-point", "1", "--point", "handler_enter", "--json");
+        using var rpal = RpalProcess.AfterShell("trap '' CHLD", "torture", "--seconds", "1", "--per-point", "1", "--point",
+            "handler_enter", "--json");
         Assert.True(rpal.End().ExitCode == 0);
     }
 

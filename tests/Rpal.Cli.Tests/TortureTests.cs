@@ -25,7 +25,8 @@ public sealed class TortureTests
         Assert.True(figures.GetProperty("their_callees_at_points").EnumerateObject().Sum(p => p.Value.GetInt32()) > 0, $"{figures}");
     }
 
-    /// <summary>The caller comes there with the receiver of a member that is gone, too: its area reads as zeros. One kill in twenty found it.</summary>
+    /// <summary>The caller comes there with the receiver of a member that is gone, too: its area reads as zeros.
+    /// One kill in twenty found it.</summary>
     [Fact]
     public void A_caller_whose_claim_fails_lives_on()
     {

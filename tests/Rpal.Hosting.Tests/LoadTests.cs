@@ -42,7 +42,8 @@ public sealed class LoadTests : IDisposable
     public async Task A_program_whose_dynamic_linker_is_not_executable_is_refused()
     {
         string linker = _folder.File("ld.so", File.ReadAllBytes("/lib64/ld-linux-x86-64.so.2"), executable: false);
-        using HostRun run = await HostRun.ToEndAsync(Other(), new MemberFile("bad", Programs.Probe($"-Wl,--dynamic-linker={linker}"), "exit", "0"));
+        using HostRun run = await HostRun.ToEndAsync(Other(),
+            new MemberFile("bad", Programs.Probe($"-Wl,--dynamic-linker={linker}"), "exit", "0"));
         Refused(run, "its interpreter cannot be used", "not executable");
     }
 
@@ -59,8 +60,10 @@ public sealed class LoadTests : IDisposable
     public async Task A_program_replaced_by_a_folder_fails_to_start_again_and_comes_back_with_its_file()
     {
         string program = _folder.File("program", $"#!/bin/sh\nrm $0; mkdir $0; exit 5\n"), pipe = _folder.NamedPipe("release");
-        using var run = new HostRun(null, new MemberFile("a", program) { Restart = "always" }, new MemberFile("other", "/bin/sh", "-c", $"read x <{pipe}; echo $x"));
-        await run.UntilAsync(e => e is { Event: "restarting", Member: "a" } && e.Text!.EndsWith("is a directory.", StringComparison.Ordinal));
+        using var run = new HostRun(null, new MemberFile("a", program) { Restart = "always" },
+            new MemberFile("other", "/bin/sh", "-c", $"read x <{pipe}; echo $x"));
+        await run.UntilAsync(e => e is { Event: "restarting", Member: "a" }
+            && e.Text!.EndsWith("is a directory.", StringComparison.Ordinal));
         Directory.Delete(program);
         _ = _folder.File("program", "#!/bin/sh\necho back; exec sleep 1000\n");
         await run.LineAsync("a", "back");

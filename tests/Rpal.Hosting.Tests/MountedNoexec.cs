@@ -17,7 +17,8 @@ internal static class MountedNoexec
     /// <param name="prepare">Shell command to fill it.</param>
     public static void Wrap(ProcessStartInfo start, string folder, string prepare)
     {
-        string[] words = [.. s_unshare, "sh", "-c", $"mount -t tmpfs -o noexec none {folder} && {prepare} && exec \"$0\" \"$@\"", start.FileName, .. start.ArgumentList];
+        string[] words = [.. s_unshare, "sh", "-c", $"mount -t tmpfs -o noexec none {folder} && {prepare} && exec \"$0\" \"$@\"",
+            start.FileName, .. start.ArgumentList];
         start.FileName = "unshare";
         start.ArgumentList.Clear();
         foreach (string word in words)

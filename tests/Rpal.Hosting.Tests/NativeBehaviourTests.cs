@@ -53,7 +53,8 @@ public sealed class NativeBehaviourTests
     {
         using var folder = new TestFolder();
         string probe = Programs.Probe(), pipe = folder.NamedPipe("end"), other = folder.NamedPipe("other");
-        using var run = new HostRun(null, new MemberFile("probe", probe, "grandchild", pipe), new MemberFile("other", "/bin/sh", "-c", $"read x <{other}"));
+        using var run = new HostRun(null, new MemberFile("probe", probe, "grandchild", pipe),
+            new MemberFile("other", "/bin/sh", "-c", $"read x <{other}"));
         await run.LineAsync("probe", "ready");
         await File.WriteAllTextAsync(other, "end\n");
         await run.EndedAsync("other");

@@ -30,7 +30,8 @@ internal static class Programs
         if (!s_compiled.TryGetValue(key, out string? program))
         {
             program = Path.Combine(s_folder, $"{source}{s_compiled.Count}");
-            Run("gcc", ["-O1", "-w", "-pthread", .. options, "-o", program, Path.Combine(AppContext.BaseDirectory, "Native", $"{source}.c")]);
+            Run("gcc",
+                ["-O1", "-w", "-pthread", .. options, "-o", program, Path.Combine(AppContext.BaseDirectory, "Native", $"{source}.c")]);
             s_compiled[key] = program;
         }
 

@@ -20,7 +20,8 @@ public sealed unsafe class ChildTests
             ulong during;
             Assert.Equal(0, Sys.RtSigprocmask(SignalMaskHow.SetMask, &mask, &during));
             Assert.Equal(all & ~(1ul << (Signal.SIGKILL - 1)) & ~(1ul << (Signal.SIGSTOP - 1)), during);
-            Assert.Equal(0, Sys.Tgkill(Sys.GetPid(), Sys.GetTid(), Signal.SIGUSR2));     // still without effect here, and handled when this returns
+            // Still without effect here, and handled when this returns.
+            Assert.Equal(0, Sys.Tgkill(Sys.GetPid(), Sys.GetTid(), Signal.SIGUSR2));
         }
         finally
         {
@@ -37,13 +38,15 @@ public sealed unsafe class ChildTests
         int[] pids = child.Survivors();
         child.Dispose();
         Assert.Equal(2, pids.Length);
-        Assert.All(pids, pid => Assert.True(!File.Exists($"/proc/{pid}/cmdline") || File.ReadAllText($"/proc/{pid}/cmdline").Length == 0));     // gone, or a zombie
+        // Gone, or a zombie.
+        Assert.All(pids, pid => Assert.True(!File.Exists($"/proc/{pid}/cmdline") || File.ReadAllText($"/proc/{pid}/cmdline").Length == 0));
     }
 
     [Fact]
     public void A_wait_for_output_that_a_grandchild_keeps_open_ends_and_says_who_keeps_it()
     {
-        TimeoutException e = Assert.Throws<TimeoutException>(() => Child.Run(TimeSpan.FromSeconds(1), "sh", "-c", "sleep 1000 & echo begun"));
+        TimeoutException e = Assert.Throws<TimeoutException>(() =>
+            Child.Run(TimeSpan.FromSeconds(1), "sh", "-c", "sleep 1000 & echo begun"));
         Assert.Contains("its output is still open", e.Message, StringComparison.Ordinal);
         Assert.Contains("sleep 1000", e.Message, StringComparison.Ordinal);
     }

@@ -184,7 +184,8 @@ public sealed partial class ConstantsTests(ITestOutputHelper output)
     private static readonly HashSet<string> MayBeMissing =
     [
         "SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "AT_RSEQ_FEATURE_SIZE", "AT_RSEQ_ALIGN",
-        "AT_MINSIGSTKSZ", "MADV_POPULATE_READ", "MADV_POPULATE_WRITE", "PR_SET_MDWE", "PR_SET_MEMORY_MERGE", "PR_FUTEX_HASH", "ARCH_SHSTK_ENABLE", "__NR_set_mempolicy_home_node",
+        "AT_MINSIGSTKSZ", "MADV_POPULATE_READ", "MADV_POPULATE_WRITE", "PR_SET_MDWE", "PR_SET_MEMORY_MERGE", "PR_FUTEX_HASH",
+        "ARCH_SHSTK_ENABLE", "__NR_set_mempolicy_home_node",
         "__NR_map_shadow_stack", "__NR_mseal",
     ];
 

@@ -86,7 +86,8 @@ public sealed class MachineCodeTests
 
     [Fact]
     public void No_instruction_reaches_into_thread_local_storage() =>
-        Assert.DoesNotContain(Listing.Decode(MachineCode.Assemble()), i => i.MemorySegment == Register.FS && i.SegmentPrefix == Register.FS);
+        Assert.DoesNotContain(Listing.Decode(MachineCode.Assemble()), i => i.MemorySegment == Register.FS
+            && i.SegmentPrefix == Register.FS);
 
     /// <summary>What the kernel asks of a section, and what makes a lazy switch anywhere in it harmless: no address of the kernel's area is held in a register.</summary>
     [Fact]

@@ -90,7 +90,8 @@ public sealed class StormTests(ITestOutputHelper output)
         string configuration = AppContext.BaseDirectory.Contains("/Release/", StringComparison.Ordinal) ? "Release" : "Debug";
         string host = Repository.PathOf("tests", "Rpal.MachineHost", "bin", configuration, "net10.0", "Rpal.MachineHost.dll");
         int seed = Random.Shared.Next();
-        ChildOutput r = Child.Run(TimeSpan.FromSeconds(seconds) + s_startLimit, "dotnet", host, mode, "--seconds", $"{seconds}", "--inject", $"{inject}", "--with", with, "--seed", $"{seed}");
+        ChildOutput r = Child.Run(TimeSpan.FromSeconds(seconds) + s_startLimit, "dotnet", host, mode, "--seconds", $"{seconds}",
+            "--inject", $"{inject}", "--with", with, "--seed", $"{seed}");
         output.WriteLine(r.Output);
         Assert.True(r.ExitCode == 0, $"Seed {seed}, exit code {r.ExitCode}: {r.Output}\n{r.Error}");
         JsonElement report = JsonDocument.Parse(r.Output).RootElement;

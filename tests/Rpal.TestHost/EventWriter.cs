@@ -50,7 +50,8 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
     public void Quiet(string when, int running, int mostDescriptors)
     {
         long begin = Stopwatch.GetTimestamp();
-        while ((Threads().Count(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) != running * LoaderThreads.Length || Threads().Any(IsExec) || Descriptors().Length > mostDescriptors)
+        while ((Threads().Count(t => LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) != running * LoaderThreads.Length
+            || Threads().Any(IsExec) || Descriptors().Length > mostDescriptors)
             && Stopwatch.GetElapsedTime(begin) < SettleLimit)
         {
             Thread.Yield();
@@ -66,7 +67,8 @@ internal sealed class EventWriter(Stream target) : IFamilyObserver
     public void Settled(string when)
     {
         long begin = Stopwatch.GetTimestamp();
-        while (Threads().Any(t => IsExec(t) || LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal))) && Stopwatch.GetElapsedTime(begin) < SettleLimit)
+        while (Threads().Any(t => IsExec(t) || LoaderThreads.Any(p => t.StartsWith(p, StringComparison.Ordinal)))
+            && Stopwatch.GetElapsedTime(begin) < SettleLimit)
         {
             Thread.Yield();
         }

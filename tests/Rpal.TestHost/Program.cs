@@ -8,8 +8,7 @@ using Rpal.TestHost;
 // Standard input: "signal N" to all, "restart NAME", "restart-broken NAME", "lost NAME", "lost-slot SLOT GENERATION", "stop", "seal
 // ADDRESS" (hexadecimal, a page that nobody can unmap), "not-dumpable", "quiet LABEL RUNNING" for an event with what this process holds.
 // Environment: RPAL_TEST_CONFINED = docker | hardened (a container's seccomp filter) | untraced (no CAP_SYS_PTRACE), RPAL_TEST_OCCUPY =
-// ADDRESS (hexadecimal, a page is mapped there before),
-// RPAL_TEST_NOT_DUMPABLE = 1 (as a program with capabilities starts).
+// ADDRESS (hexadecimal, a page is mapped there before), RPAL_TEST_NOT_DUMPABLE = 1 (as a program with capabilities starts).
 Confinement.EnterIfAsked(args);
 if (Environment.GetEnvironmentVariable("RPAL_TEST_OCCUPY") is { } address)
 {

@@ -16,7 +16,8 @@ internal static class Check
     private static readonly TimeSpan s_lifeLimit = TimeSpan.FromMinutes(30);
 
     /// <summary>Waits for a thread that has been told to end, or has nothing left to wait for.</summary>
-    public static void Ends(Thread? thread, [CallerArgumentExpression(nameof(thread))] string? what = null) => That(thread?.Join(Patience) ?? true, $"thread {what} has not ended");
+    public static void Ends(Thread? thread, [CallerArgumentExpression(nameof(thread))] string? what = null) =>
+        That(thread?.Join(Patience) ?? true, $"thread {what} has not ended");
 
     /// <summary>Waits as long as the process is of use: until somebody calls <see cref="Scenarios.Methods.Stop"/>.</summary>
     public static void Stops(ManualResetEventSlim stop) => That(stop.Wait(s_lifeLimit), "nobody has stopped this service");

@@ -64,7 +64,8 @@ public sealed class BufferTests : IDisposable
     [InlineData(false)]
     public void A_dead_members_lease_is_its_own_until_no_thread_steps_through_its_memory(bool isInFamily)
     {
-        MemberSpec server = MemberSpec.Scenario("server", "buffers-compute", _socket), caller = MemberSpec.Scenario("caller", "buffers-send-into-compute");
+        MemberSpec server = MemberSpec.Scenario("server", "buffers-compute", _socket),
+            caller = MemberSpec.Scenario("caller", "buffers-send-into-compute");
         MemberSpec watcher = MemberSpec.Scenario("watcher", "buffers-watch", _socket);
         using var run = FamilyRun.Start(isInFamily ? [server, caller, watcher] : [server, caller]);
         using Child? outside = isInFamily ? null : Child.Start(FamilyRun.InThisFolder(watcher.Program), watcher.Arguments);

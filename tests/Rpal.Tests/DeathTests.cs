@@ -37,7 +37,8 @@ public sealed class DeathTests
     [InlineData("thread")]
     public void A_callee_that_executes_another_program_gives_its_callers_an_error_and_the_host_says_so(string where)
     {
-        using var run = FamilyRun.Start(MemberSpec.Serves("victim"), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "executes-another", where));
+        using var run = FamilyRun.Start(MemberSpec.Serves("victim"), MemberSpec.Serves("work"),
+            MemberSpec.Scenario("caller", "executes-another", where));
         run.WaitForLine("victim", "executed another program and so left the family");
         run.WaitForExit("caller");
         run.Expect(run.ExitOf("caller") == new Exit(0, 0), "the caller's end");

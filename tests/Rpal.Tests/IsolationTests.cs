@@ -45,7 +45,8 @@ public sealed class IsolationTests
     {
         string file = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
         using var run = FamilyRun.Start(
-            MemberSpec.Serves("work"), MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("a", "hand-on-and-wait"), MemberSpec.Scenario("witness", "outlives-both", file));
+            MemberSpec.Serves("work"), MemberSpec.Scenario("b", "relay", "b", "work", "2"), MemberSpec.Scenario("a", "hand-on-and-wait"),
+            MemberSpec.Scenario("witness", "outlives-both", file));
         try
         {
             run.WaitForLine("witness", "held");

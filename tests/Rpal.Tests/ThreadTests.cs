@@ -12,12 +12,14 @@ public sealed class ThreadTests
     public void A_thread_that_a_sender_started_is_a_sender_of_its_own() => FamilyRun.CallerSucceeds("started-by-a-sender");
 
     [Fact]
-    public void A_thread_with_the_stack_and_the_inherited_block_of_a_sender_that_ended_is_a_sender_of_its_own() => FamilyRun.CallerSucceeds("after-a-sender");
+    public void A_thread_with_the_stack_and_the_inherited_block_of_a_sender_that_ended_is_a_sender_of_its_own() =>
+        FamilyRun.CallerSucceeds("after-a-sender");
 
     /// <summary>RPAL_LONG=1: ten thousand meetings, some minutes.</summary>
     [Fact]
     public void Callers_on_threads_with_what_was_anothers_meet_hundreds_of_times_and_nobody_hangs_or_is_another() =>
-        FamilyRun.Succeeds(TimeSpan.FromMinutes(Long.IsWanted ? 20 : 2), MemberSpec.Serves("work"), MemberSpec.Scenario("caller", "meetings", Long.IsWanted ? "10000" : "300"));
+        FamilyRun.Succeeds(TimeSpan.FromMinutes(Long.IsWanted ? 20 : 2), MemberSpec.Serves("work"),
+            MemberSpec.Scenario("caller", "meetings", Long.IsWanted ? "10000" : "300"));
 
     [Fact]
     public void A_thread_whose_GS_a_library_has_taken_is_refused_and_goes_on_later() => FamilyRun.CallerSucceeds("gs-is-taken");
@@ -38,7 +40,8 @@ public sealed class ThreadTests
     [InlineData("ThenFault")]
     public void A_handler_that_writes_GS_of_the_thread_it_borrowed_ends_its_own_process_and_the_caller_goes_on(string loss)
     {
-        using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Serves("other"), MemberSpec.Scenario("caller", "gs-is-written-in-a-handler", loss));
+        using var run = FamilyRun.Start(MemberSpec.Serves("work"), MemberSpec.Serves("other"),
+            MemberSpec.Scenario("caller", "gs-is-written-in-a-handler", loss));
         run.WaitForExit("caller");
         run.Expect(run.ExitOf("caller").Code == 0, "the caller goes on");
         run.WaitForLine("work", "some library sets GS");

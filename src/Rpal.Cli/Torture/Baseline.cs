@@ -13,7 +13,8 @@ namespace Rpal.Cli.Torture;
 /// <param name="Threads">Its threads.</param>
 /// <param name="FreeSlots">Slots that no member has.</param>
 /// <param name="Services">Entries of the service directory in use.</param>
-internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors, string DescriptorKinds, int Threads, int FreeSlots, int Services)
+internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors, string DescriptorKinds, int Threads, int FreeSlots,
+    int Services)
 {
     /// <summary>The host's own heap, thread stacks and pool come and go by this much.</summary>
     private const int MapsTolerance = 40, DescriptorsTolerance = 3, ThreadsTolerance = 6;
@@ -86,11 +87,13 @@ internal readonly record struct Baseline(int Maps, long RssKib, int Descriptors,
         string[] memory = File.ReadAllText("/proc/self/statm").Split(' ');
         List<string> kinds = [.. Directory.GetFiles("/proc/self/fd").Select(KindOf).OfType<string>()];
         return new(File.ReadLines("/proc/self/maps").Count(l => !l.EndsWith(".dll", StringComparison.Ordinal)), long.Parse(memory[1]) * Environment.SystemPageSize / 1024,
-            kinds.Count, string.Join(", ", kinds.CountBy(k => k).OrderBy(k => k.Key, StringComparer.Ordinal).Select(k => $"{k.Value} {k.Key}")),
+            kinds.Count,
+            string.Join(", ", kinds.CountBy(k => k).OrderBy(k => k.Key, StringComparer.Ordinal).Select(k => $"{k.Value} {k.Key}")),
             Directory.GetDirectories("/proc/self/task").Length, Family.GetOrCreate().Slots.Free, services);
     }
 
-    /// <summary>"pipe", "anon_inode", "null". Null for what is not the host's: the runtime keeps each assembly's file open, and loads them when they are needed.</summary>
+    /// <summary>"pipe", "anon_inode", "null". Null for what is not the host's: the runtime keeps each assembly's file open, and loads them
+    /// when they are needed.</summary>
     private static string? KindOf(string descriptor)
     {
         try

@@ -80,7 +80,16 @@ internal sealed unsafe class CalleeRole
         ulong value = TortureDeeds.Do(in q, _nested);
         int kernelPid = TortureMessage.AsksKernel(q.Deed) ? Sys.GetPid() : 0;
         Check(in shared, payload, "after");                      // the caller may be dead by now; its memory must not be another's
-        return new AnswerHeader { Request = q.Checksum, Sequence = q.Sequence, Incarnation = _incarnation, Value = value, Callee = _self, Pid = _pid, KernelPid = kernelPid };
+        return new AnswerHeader
+        {
+            Request = q.Checksum,
+            Sequence = q.Sequence,
+            Incarnation = _incarnation,
+            Value = value,
+            Callee = _self,
+            Pid = _pid,
+            KernelPid = kernelPid,
+        };
     }
 
     private void Check(in RequestHeader q, ReadOnlySpan<byte> payload, string when)

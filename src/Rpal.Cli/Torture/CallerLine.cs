@@ -33,7 +33,8 @@ internal static class CallerLine
         using var limit = new CancellationTokenSource(CallerRole.ConnectLimit);
         try
         {
-            caller.Connected(callee, await RpalConnection.ConnectAsync(TortureMessage.ServiceOf(callee), limit.Token).ConfigureAwait(false));
+            caller.Connected(callee, await RpalConnection.ConnectAsync(TortureMessage.ServiceOf(callee), limit.Token)
+                .ConfigureAwait(false));
         }
         catch (OperationCanceledException)
         {

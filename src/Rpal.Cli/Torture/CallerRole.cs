@@ -154,7 +154,8 @@ internal sealed unsafe class CallerRole
         }
 
         long now = Stopwatch.GetTimestamp(), took = now - began;
-        Volatile.Write(ref _place->StartedNs, 0);               // before the outcome is counted: a kill between the two must not count it twice
+        // Before the outcome is counted: a kill between the two must not count it twice.
+        Volatile.Write(ref _place->StartedNs, 0);
         _place->LongestNs = Math.Max(_place->LongestNs, took);
         if (status == CallStatus.Answered && !struct_)
         {

@@ -109,7 +109,8 @@ internal static class AnswerCheck
             : a.Checksum != checksum ? $"{q.Deed} sequence {q.Sequence}: checksum {a.Checksum:x}, not {checksum:x}, of {payload.Length} bytes: {Hex(in a)}"
             : a.Request != q.Checksum || a.Sequence != q.Sequence ? $"{q.Deed} sequence {q.Sequence} request {q.Checksum:x}: the answer to {a.Sequence}, {a.Request:x}"
             : a.Callee != callee ? $"{q.Deed}: answered by {a.Callee}, not {callee}"
-            : TortureMessage.AsksKernel(q.Deed) && a.KernelPid != a.Pid ? $"{q.Deed}: a handler of process {a.Pid} made its system calls as process {a.KernelPid}"
+            : TortureMessage.AsksKernel(q.Deed) && a.KernelPid != a.Pid
+            ? $"{q.Deed}: a handler of process {a.Pid} made its system calls as process {a.KernelPid}"
             : a.Value != TortureMessage.ValueOf(in q) ? $"{q.Deed} sequence {q.Sequence}: value {a.Value:x}, not {TortureMessage.ValueOf(in q):x}"
             : null;
     }

@@ -103,7 +103,8 @@ public sealed class ExecWatchTests
     public void A_process_without_memory_is_in_no_other_address_space()
     {
         // The shell becomes a program that reaps nobody.
-        using Child parent = Child.Start(new ProcessStartInfo("/bin/sh", ["-c", "sleep 1000 & echo $!; exec sleep 1000"]) { RedirectStandardOutput = true });
+        using Child parent =
+            Child.Start(new ProcessStartInfo("/bin/sh", ["-c", "sleep 1000 & echo $!; exec sleep 1000"]) { RedirectStandardOutput = true });
         int child = int.Parse(parent.Process.StandardOutput.ReadLine()!);
         Comes(() => File.ReadAllText($"/proc/{parent.Process.Id}/comm") == "sleep\n" && AddressSpace.IsOutside(child));
         Assert.Equal(0, Sys.Kill(child, Signal.SIGKILL));
@@ -117,7 +118,8 @@ public sealed class ExecWatchTests
     {
         var lost = new LostReceiver(1, 2, "work");
         Assert.Equal("a was killed inside a handler of its service work: what that handler held is lost", lost.Describe("a"));
-        Assert.Equal("a executed another program inside a handler of its service work: what that handler held is lost", lost.Describe("a", hasLeft: true));
+        Assert.Equal("a executed another program inside a handler of its service work: what that handler held is lost",
+            lost.Describe("a", hasLeft: true));
         Assert.Contains(LostReceiver.Told, lost.Describe("a", hasLeft: true), StringComparison.Ordinal);
     }
 

@@ -14,7 +14,8 @@ public sealed partial class AddressSpacePageTests
     public void Every_system_call_of_the_kernel_is_there_once()
     {
         string[] kernels = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Loading", "syscalls-6.18.txt"));
-        string[] documented = [.. Section("Calls that touch the address space").Concat(Section("On the process, thread or file only")).SelectMany(Names).Select(n => $"{n.Number} {n.Name}")];
+        string[] documented = [.. Section("Calls that touch the address space").Concat(Section("On the process, thread or file only"))
+            .SelectMany(Names).Select(n => $"{n.Number} {n.Name}")];
         Assert.Equal(383, kernels.Length);
         Assert.Equal(kernels.Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
     }
@@ -46,7 +47,8 @@ public sealed partial class AddressSpacePageTests
         Assert.All(rows, r => Assert.Contains(Word(r), (string[])["passes", "answers", "refuses"]));
     }
 
-    private static IEnumerable<long> Looked(string section) => Rows(section).Where(r => Word(r) is "answers" or "refuses").SelectMany(Names).Select(n => n.Number);
+    private static IEnumerable<long> Looked(string section) => Rows(section).Where(r => Word(r) is "answers" or "refuses")
+        .SelectMany(Names).Select(n => n.Number);
 
     private static string Word(string row) => row.Split('|')[3].Trim();
 
@@ -59,7 +61,8 @@ public sealed partial class AddressSpacePageTests
     private static IEnumerable<(string Name, long Number)> Names(string line) =>
         Named().Matches(line.StartsWith('|') ? line.Split('|')[1] : line).Select(m => (m.Groups[1].Value, Number(m.Groups[2].Value)));
 
-    private static long Number(string text) => text.StartsWith("0x", StringComparison.Ordinal) ? long.Parse(text.AsSpan(2), NumberStyles.HexNumber) : long.Parse(text);
+    private static long Number(string text) => text.StartsWith("0x", StringComparison.Ordinal)
+        ? long.Parse(text.AsSpan(2), NumberStyles.HexNumber) : long.Parse(text);
 
     [GeneratedRegex(@"`(\w+)` (0x[0-9a-f]+|\d+)")]
     private static partial Regex Named();

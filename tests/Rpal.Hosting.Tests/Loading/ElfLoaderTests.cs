@@ -57,7 +57,8 @@ public sealed class ElfLoaderTests : IDisposable
         Assert.Contains(elf.Segments, s => s.MemoryBytes > s.FileBytes);
         foreach (ElfSegment s in elf.Segments.Where(s => (s.Prot & Prot.Read) != 0))
         {
-            Assert.True(new ReadOnlySpan<byte>((void*)(s.Address + bias), (int)s.FileBytes).SequenceEqual(bytes.AsSpan((int)s.FileOffset, (int)s.FileBytes)));
+            Assert.True(new ReadOnlySpan<byte>((void*)(s.Address + bias), (int)s.FileBytes)
+                .SequenceEqual(bytes.AsSpan((int)s.FileOffset, (int)s.FileBytes)));
             if ((s.Prot & Prot.Write) != 0)
             {
                 Assert.False(new ReadOnlySpan<byte>((void*)(s.Address + s.FileBytes + bias), (int)(s.MemoryBytes - s.FileBytes)).ContainsAnyExcept((byte)0));

@@ -12,7 +12,8 @@ public sealed class SlotFilterTests
     private const long GiB = 1L << 30, Code = 0x1234;
 
     private static readonly long s_base = FamilyLayout.Slot(Slot), s_end = s_base + FamilyLayout.SlotBytes;
-    private static readonly SockFilter[] s_filter = SlotFilter.Build(Slot, keepsIdentity: false), s_keepsIdentity = SlotFilter.Build(Slot, keepsIdentity: true);
+    private static readonly SockFilter[] s_filter = SlotFilter.Build(Slot, keepsIdentity: false),
+        s_keepsIdentity = SlotFilter.Build(Slot, keepsIdentity: true);
 
     public static TheoryData<string, long, long, uint> Ranges() => new()
     {
@@ -103,7 +104,8 @@ public sealed class SlotFilterTests
         Assert.Equal(SeccompReturn.Allow, Run(SyscallNumber.Mmap, 0x0804_8000, 0, 4096, 0, 0, architecture: i386));
     }
 
-    private static uint Run(long number, long ip, long a = 0, long b = 0, long c = 0, long d = 0, uint architecture = AuditArch.X86_64, SockFilter[]? filter = null)
+    private static uint Run(long number, long ip, long a = 0, long b = 0, long c = 0, long d = 0, uint architecture = AuditArch.X86_64,
+        SockFilter[]? filter = null)
     {
         uint[] words = [(uint)number, architecture, .. new[] { ip, a, b, c, d, 0, 0 }.SelectMany(v => new[] { (uint)v, (uint)(v >> 32) })];
         uint accumulator = 0;

@@ -19,7 +19,8 @@ internal static class LoaderChildren
             };
             using Process child = Process.Start(start)!;
             Task<string> outputs = child.StandardOutput.ReadToEndAsync(), errors = child.StandardError.ReadToEndAsync();
-            Patient.Came(child.WaitForExit(Patient.Limit) && Task.WaitAll([outputs, errors], Patient.Limit), "a child's end and its output's");
+            Patient.Came(child.WaitForExit(Patient.Limit)
+                && Task.WaitAll([outputs, errors], Patient.Limit), "a child's end and its output's");
             string output = outputs.Result.Trim(), error = errors.Result;
             if (output != $"{LineCount}" || error.Length > 0 || child.ExitCode != i % 200)
             {

@@ -205,7 +205,8 @@ internal static class Deaths
         return 0;
     }
 
-    /// <summary>No thread of the process is traced any more, long before the host would lose patience with an end that does not come.</summary>
+    /// <summary>No thread of the process is traced any more,
+    /// long before the host would lose patience with an end that does not come.</summary>
     private static void NobodyTraces(int pid)
     {
         TimeSpan soon = TimeSpan.FromSeconds(6);

@@ -5,7 +5,8 @@ using Rpal.Linux;
 
 namespace Rpal.TestMember.Scenarios;
 
-/// <summary>A program where one system call fails with EPERM. It is executed, so that no thread of a test host is under the filter.</summary>
+/// <summary>A program where one system call fails with EPERM. It is executed,
+/// so that no thread of a test host is under the filter.</summary>
 internal static unsafe class Denials
 {
     private const uint OffsetNumber = 0, OffsetFirstArgument = 16;
@@ -21,7 +22,8 @@ internal static unsafe class Denials
             new(BpfCode.LoadWordAbsolute, OffsetNumber),
             new(BpfCode.JumpIfEqual, number, 0, 3),
             new(BpfCode.LoadWordAbsolute, OffsetFirstArgument),
-            args[1] == "-" ? new(BpfCode.JumpAlways, 0) : new(BpfCode.JumpIfEqual, (uint)int.Parse(args[1], CultureInfo.InvariantCulture), 0, 1),
+            args[1] == "-" ? new(BpfCode.JumpAlways, 0)
+            : new(BpfCode.JumpIfEqual, (uint)int.Parse(args[1], CultureInfo.InvariantCulture), 0, 1),
             new(BpfCode.Return, SeccompReturn.Errno | (uint)Errno.EPERM),
             new(BpfCode.Return, SeccompReturn.Allow),
         ];

@@ -36,7 +36,8 @@ internal static unsafe class GsDeeds
 
     private static nint s_page;
 
-    public static void Add(Dictionary<string, Func<string[], int>> scenarios) => scenarios.Add("gs-is-written-in-a-handler", args => Call(Enum.Parse<GsLoss>(args[0])));
+    public static void Add(Dictionary<string, Func<string[], int>> scenarios) =>
+        scenarios.Add("gs-is-written-in-a-handler", args => Call(Enum.Parse<GsLoss>(args[0])));
 
     /// <summary>Makes the code: a page, executable, with 1 in all its other bytes.</summary>
     public static long Prepare()
@@ -109,7 +110,8 @@ internal static unsafe class GsDeeds
         Check.Comes(() =>
         {
             CallStatus status = work.Call(Methods.Do, new Order(Deed.WriteGs, (long)loss), ref answer, Calls.Soon);
-            Check.That(status is CallStatus.Answered or CallStatus.PeerDied, $"{status}");       // its process may end before the answer is there
+            // Its process may end before the answer is there.
+            Check.That(status is CallStatus.Answered or CallStatus.PeerDied, $"{status}");
             return status != CallStatus.Answered || answer == 0;
         });
         Check.Comes(() => work.TryDo(Deed.KernelPid) == CallStatus.PeerDied);

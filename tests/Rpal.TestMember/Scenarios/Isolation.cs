@@ -11,7 +11,8 @@ namespace Rpal.TestMember.Scenarios;
 [Flags]
 internal enum Traces
 {
-    None = 0, Local = 1, Culture = 2, UICulture = 4, Principal = 8, Activity = 16, SynchronizationContext = 32, Name = 64, Priority = 128, Foreground = 256,
+    None = 0, Local = 1, Culture = 2, UICulture = 4, Principal = 8, Activity = 16, SynchronizationContext = 32, Name = 64,
+    Priority = 128, Foreground = 256,
     FlowSuppressed = 512, HandledLocal = 1024,
     Everything = 2047,
 }
@@ -159,7 +160,8 @@ internal static class Isolation
         MethodInfo register = copy.GetType(typeof(RpalService).FullName!, throwOnError: true)!.GetMethod(nameof(RpalService.Register))!;
         Exception refused = Check.Throws<TargetInvocationException>(() => register.Invoke(null, ["copied", null])).InnerException!;
         Check.Equal(typeof(RpalException).FullName, refused.GetType().FullName);
-        Check.That(refused.Message.StartsWith("Another copy of the Rpal library serves this process already", StringComparison.Ordinal), refused.Message);
+        Check.That(refused.Message.StartsWith("Another copy of the Rpal library serves this process already", StringComparison.Ordinal),
+            refused.Message);
     }
 
     private static CultureInfo OtherCulture()

@@ -140,7 +140,8 @@ internal static class KernelDeeds
     public static unsafe long Exec(string program)
     {
         const int execve = 59;
-        nint path = System.Runtime.InteropServices.Marshal.StringToCoTaskMemUTF8(program), seconds = System.Runtime.InteropServices.Marshal.StringToCoTaskMemUTF8("15");
+        nint path = System.Runtime.InteropServices.Marshal.StringToCoTaskMemUTF8(program),
+            seconds = System.Runtime.InteropServices.Marshal.StringToCoTaskMemUTF8("15");
         nint* arguments = stackalloc nint[] { path, seconds, 0 };
         return Sys.Invoke(execve, path, (nint)arguments, (nint)(arguments + 2));
     }

@@ -4,21 +4,22 @@ namespace Rpal.TestMember.Scenarios;
 
 /// <summary>
 /// Callers that meet what was another's: GS inherited from a thread that has ended, its stack and so its FS, its block. Each meeting is a
-/// way in which a
-/// program gets such a thread without asking for it, and each handler asks the kernel whose process it is. Nobody may hang, and nobody be
-/// another.
+/// way in which a program gets such a thread without asking for it, and each handler asks the kernel whose process it is. Nobody may hang,
+/// and nobody be another.
 /// </summary>
 internal static class Meetings
 {
     private const int HandlerMs = 1, PauseMs = 1;
 
-    public static void Add(Dictionary<string, Func<string[], int>> scenarios) => scenarios.Add("meetings", static args => Meet(int.Parse(args[0])));
+    public static void Add(Dictionary<string, Func<string[], int>> scenarios) =>
+        scenarios.Add("meetings", static args => Meet(int.Parse(args[0])));
 
     private static int Meet(int rounds)
     {
         RpalConnection work = Calls.Connect("work");
         long service = work.Do(Deed.KernelPid);
-        (string Name, Action<Caller> Meet)[] ways = [("heirs", Heirs), ("beside an heir", BesideAnHeir), ("connected late", ConnectedLate), ("pool", Pool), ("timer", TimerThread)];
+        (string Name, Action<Caller> Meet)[] ways = [("heirs", Heirs), ("beside an heir", BesideAnHeir),
+            ("connected late", ConnectedLate), ("pool", Pool), ("timer", TimerThread)];
         for (int round = 0; round < rounds; round++)
         {
             (string name, Action<Caller> meet) = ways[round % ways.Length];

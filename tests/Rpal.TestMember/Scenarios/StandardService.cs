@@ -7,7 +7,8 @@ namespace Rpal.TestMember.Scenarios;
 /// <summary>Methods of the standard service.</summary>
 internal static class Methods
 {
-    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Forward = 7, Relay = 8, ForwardBytes = 9, DoBytes = 10, ThreadName = 11;
+    public const int Echo = 1, Add = 2, Checksum = 3, Stop = 4, Do = 5, Where = 6, Forward = 7, Relay = 8, ForwardBytes = 9,
+        DoBytes = 10, ThreadName = 11;
 }
 
 internal readonly record struct Order(Deed Deed, long Argument);

@@ -93,7 +93,8 @@ internal static class Waiting
     {
         long[] holds = GC.AllocateArray<long>(2, pinned: true);
         Thread[] holders = [.. Enumerable.Range(0, 2).Select(i => new Thread(() =>
-            Check.Equal(CallStatus.Answered, work.Call(Methods.Do, new Order(Deed.HoldUntilTold, (long)Unsafe.AsPointer(ref holds[i])), ref holds[i], Calls.Soon))))];
+            Check.Equal(CallStatus.Answered,
+                work.Call(Methods.Do, new Order(Deed.HoldUntilTold, (long)Unsafe.AsPointer(ref holds[i])), ref holds[i], Calls.Soon))))];
         foreach (Thread t in holders)
         {
             t.Start();
