@@ -205,9 +205,10 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             for (int i = 0; i < FamilyLayout.ReceiverCapacity; i++)
             {
                 ReceiverBlock* r = MemberBlock.Receiver(m, i);
-                if (Volatile.Read(ref r->StateWord) == BlockAddress.ClaimWordOf(sender) && r->Frame == 0 && r->InHandler == 0)
+                uint claim = BlockAddress.ClaimWordOf(sender);
+                if (Volatile.Read(ref r->StateWord) == claim && r->Frame == 0 && r->InHandler == 0)
                 {
-                    GiveBack(r);
+                    GiveBack(r, claim);
                 }
             }
         }
@@ -327,9 +328,9 @@ internal sealed unsafe class BorrowedReceivers(Family family)
             }
             else if (r->InHandler == 0)
             {
-                GiveBack(r);
+                GiveBack(r, word);
             }
-            else
+            else if (Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Dead, word) == word)
             {
                 lost = Lose(r);
             }
@@ -361,12 +362,15 @@ internal sealed unsafe class BorrowedReceivers(Family family)
     private static bool IsOf(nint thread, int member) => thread >= FamilyLayout.MemberArea(member) && thread < FamilyLayout.MemberArea(member + 1);
 
     /// <summary>A receiver at rest: as if it had not been claimed.</summary>
-    private static void GiveBack(ReceiverBlock* r)
+    private static void GiveBack(ReceiverBlock* r) => GiveBack(r, Volatile.Read(ref r->StateWord));
+
+    /// <summary>Comes back: a receiver whose claim was looked at may have been answered since, and be another's by now. So the claim that was
+    /// looked at is given back, or none.</summary>
+    private static void GiveBack(ReceiverBlock* r, uint claim)
     {
-        uint word = Volatile.Read(ref r->StateWord);
-        if ((ReceiverState)(byte)word == ReceiverState.Foreign)
+        if ((ReceiverState)(byte)claim == ReceiverState.Foreign)
         {
-            _ = Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Ready, word);
+            _ = Interlocked.CompareExchange(ref r->StateWord, (uint)ReceiverState.Ready, claim);
         }
     }
 
